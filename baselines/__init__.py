@@ -1,0 +1,1 @@
+"""Training baselines: one file for each method. None has landed yet."""

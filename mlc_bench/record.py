@@ -1,0 +1,173 @@
+"""The run record, `run.json`: what was run, on what, and every metric with its n and interval.
+
+Records hold no prompts, no answers and no secrets. `record.schema.json` is this model's JSON schema;
+tests/test_record.py keeps the two equal.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mlc_bench.errors import StaleError
+from mlc_bench.spec import RunSpec
+
+SCHEMA_VERSION = 1
+_SECRET = re.compile(r"token|secret|passw|api_?key|header|authorization", re.IGNORECASE)
+_NOT_SECRET = {"add_bos_token", "prefix_token_id", "think_end_token", "max_gen_toks", "max_num_batched_tokens", "tokenizer"}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Value(_Model):
+    """A number with its 95 % interval. None: undefined (nothing to divide by, or fewer than two languages)."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    n: int = Field(description="prompts (of one language) or prompts with a verdict in two languages or more")
+
+
+class AdapterInfo(_Model):
+    name: str
+    digest: str
+    manifest: dict[str, Any] | None = Field(None, description="what the adapter's training left beside it")
+
+
+class ModelInfo(_Model):
+    name: str
+    requested_revision: str | None
+    resolved_revision: str | None
+    weights_digest: str | None = Field(description="None for a server: its weights cannot be verified")
+    config_digest: str | None
+    tokenizer_digest: str | None
+    adapter: AdapterInfo | None
+    fingerprint: str = Field(description="sha256 of all that decides the answers, the engine included")
+    dtype: str | None
+    engine: str
+    engine_version: str | None
+    engine_args: dict[str, Any] = Field(description="as given, secrets removed")
+
+
+class Prompting(_Model):
+    chat_template: str | None = Field(description="None: the server applies its own")
+    chat_template_sha256: str | None
+    system_prompt: str | None
+    first_token_ids: list[int] | None = Field(description="of one prompt; shows a doubled BOS")
+
+
+class LanguageResult(_Model):
+    n: int
+    n_unscored: int = Field(description="answers without a verdict (the judge failed); in no rate")
+    truncated: int | None = Field(description="answers that stopped at the token limit")
+    tokens_in: int | None
+    tokens_out: int | None
+    data_fingerprint: str
+    prompt_fingerprint: str
+    comparability_key: str = Field(description="rows share a column only where these are equal")
+    metrics: dict[str, Value]
+
+
+class TaskResult(_Model):
+    name: str
+    pack: str
+    version: int
+    measures: Literal["safety", "over_refusal", "utility"]
+    status: Literal["complete", "failed"]
+    error: str | None = None
+    over_refusal_task: str | None = None
+    headline: str | None = Field(None, description="the metric that tables show")
+    generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")
+    languages: dict[str, LanguageResult] = Field(default_factory=dict)
+    summary: dict[str, Value] = Field(default_factory=dict, description="over languages")
+    worst_language: str | None = None
+
+
+class JudgeInfo(_Model):
+    id: str
+    version: str
+    digest: str
+    parse_failures: int
+    calibration: str | None = Field(None, description="where its agreement with human labels is measured")
+
+
+class RunRecord(_Model):
+    schema_version: int = SCHEMA_VERSION
+    run_id: str
+    status: Literal["complete", "partial"]
+    limited: bool = Field(description="--limit was used; such runs stay out of leaderboards")
+    created: str
+    finished: str
+    spec: RunSpec
+    model: ModelInfo
+    prompting: Prompting
+    judge: JudgeInfo
+    tasks: list[TaskResult]
+    phases: dict[str, float] = Field(description="wall time in seconds of this command's phases; 0: nothing was left to do")
+    responses: dict[str, int] = Field(description="generated now, and taken from the store")
+    packages: dict[str, str | None]
+    hardware: dict[str, Any]
+    git: dict[str, Any] = Field(description="commit and dirty flag of mlc-bench's own checkout, if it is one")
+
+
+def without_secrets(spec: RunSpec) -> RunSpec:
+    """The spec as records show it: no value of an argument that may be secret, no credentials in the address."""
+    arguments = {
+        key: "(removed)" if _SECRET.search(key) and key not in _NOT_SECRET else value
+        for key, value in spec.engine_args.items()
+    }
+    address = spec.base_url
+    if address and "@" in urlsplit(address).netloc:
+        parts = urlsplit(address)
+        address = urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return spec.model_copy(update={"engine_args": arguments, "base_url": address})
+
+
+def read(path: Path) -> RunRecord:
+    """A record from disk. Raises StaleError for one of a newer schema and for one that is not a record."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version = content["schema_version"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StaleError(f"{path} is not a run record ({error}); remove it or name another --output") from None
+    if version > SCHEMA_VERSION:
+        raise StaleError(
+            f"{path} has schema version {version}, this mlc-bench reads up to {SCHEMA_VERSION}; "
+            "upgrade mlc-bench, or name another --output"
+        )
+    try:
+        return RunRecord.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StaleError(f"{path} is not a valid run record: {where}: {first['msg']}") from None
+
+
+def write(record: RunRecord, path: Path) -> None:
+    """Write a record whole or not at all."""
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file by a temporary one and a rename, so that no reader ever sees half of it."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def schema() -> str:
+    """The JSON schema of a record, as `record.schema.json` holds it."""
+    return json.dumps(RunRecord.model_json_schema(), indent=1) + "\n"

@@ -1,0 +1,191 @@
+"""An append-only store of model responses, and an lm-eval model that answers from it first.
+
+A response is kept under sha256(model fingerprint, request type, arguments, repeat index), one JSON object a line,
+flushed to the disk after every chunk. A killed run loses at most the chunk that was being generated. Several
+processes may use one file: each appends under a lock, and what is in the file first is what all of them report.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.instance import Instance
+from lm_eval.api.model import LM
+
+from mlc_bench.errors import PrerequisiteError
+from mlc_bench.spec import digest
+
+Row = dict[str, Any]
+Report = Callable[[int, int], None]  # (done, total)
+
+
+class ResponseStore:
+    """The responses of one model: a dictionary in memory that mirrors a file of JSON lines.
+
+    A torn last line (the process was killed while writing) is passed over and written anew.
+    """
+
+    def __init__(self, path: Path, fingerprint: str) -> None:
+        self.path = path
+        self.fingerprint = fingerprint
+        self._rows: dict[str, Row] = {}
+        self._read_to = 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with self._locked() as file:
+            self._read_new(file)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def key(self, request_type: str, arguments: Any, repeat: int) -> str:
+        """The key of one response; it names the model, so that two models never share one."""
+        return digest(self.fingerprint, request_type, arguments, repeat)
+
+    def get(self, key: str) -> Row | None:
+        return self._rows.get(key)
+
+    def refresh(self) -> None:
+        """Take in what other processes have added."""
+        if self.path.stat().st_size > self._read_to:
+            with self._locked() as file:
+                self._read_new(file)
+
+    def append(self, rows: list[Row]) -> None:
+        """Write rows and flush them; a key that is already in the file keeps its first row.
+
+        Raises PrerequisiteError where the disk is full; the file then ends where it did before.
+        """
+        with self._locked() as file:
+            self._read_new(file)
+            fresh = [row for row in rows if row["key"] not in self._rows]
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in fresh).encode()
+            end = os.fstat(file).st_size
+            if end > self._read_to:  # a torn line: close it, so that ours starts on a line of its own
+                text = b"\n" + text
+            try:
+                _write_all(file, text)
+                os.fsync(file)
+            except OSError as error:
+                os.ftruncate(file, end)
+                raise PrerequisiteError(
+                    f"cannot write {self.path} ({error.strerror}); free some space and run the same command again, "
+                    f"it goes on after the {len(self._rows)} responses already stored"
+                ) from error
+            self._rows |= {row["key"]: row for row in fresh}
+            self._read_to = end + len(text)
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield file
+        finally:
+            os.close(file)
+
+    def _read_new(self, file: int) -> None:
+        """Read complete lines from where the last reading ended."""
+        size = os.fstat(file).st_size
+        if size == self._read_to:
+            return
+        text = os.pread(file, size - self._read_to, self._read_to)
+        complete = text.rfind(b"\n") + 1
+        for line in text[:complete].splitlines():
+            try:
+                row = json.loads(line)
+            except ValueError:  # a line that was torn and then closed by another process
+                continue
+            self._rows.setdefault(row["key"], row)
+        self._read_to += complete
+
+
+def _write_all(file: int, text: bytes) -> None:
+    while text:
+        text = text[os.write(file, text) :]
+
+
+class StoredLM(LM):
+    """Delegates to an lm-eval model only what the store does not hold, one chunk at a time.
+
+    `progress(done, total)` is called after each chunk with the requests of this call. `hits` and `generated` count
+    responses taken from the store and made anew.
+    """
+
+    def __init__(
+        self, lm: LM, store: ResponseStore, chunk: int, progress: Report = lambda done, total: None
+    ) -> None:
+        super().__init__()
+        self.lm = lm
+        self.store = store
+        self.chunk = chunk
+        self.progress = progress
+        self.hits = 0
+        self.generated = 0
+
+    def generate_until(self, requests: list[Instance]) -> list[str]:
+        return [row["response"] for row in self._answer("generate_until", requests)]
+
+    def loglikelihood(self, requests: list[Instance]) -> list[tuple[float, bool]]:
+        return [(row["response"][0], row["response"][1]) for row in self._answer("loglikelihood", requests)]
+
+    def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
+        return [row["response"] for row in self._answer("loglikelihood_rolling", requests)]
+
+    def row(self, request_type: str, arguments: Any) -> Row:
+        """The stored row (response, token counts) of a request that was answered; empty for one that was not."""
+        return self.store.get(self.store.key(request_type, arguments, 0)) or {}
+
+    def _answer(self, request_type: str, requests: list[Instance]) -> list[Row]:
+        keys = self._keys(request_type, requests)
+        missing = {
+            key: request for key, request in zip(keys, requests, strict=True) if self.store.get(key) is None
+        }
+        self.hits += len(keys) - len(missing)
+        # Longest first, as lm-eval itself does: little padding, and too large a batch fails at once, not at the end.
+        todo = sorted(missing.items(), key=lambda item: (-len(str(item[1].args[0])), str(item[1].args[0])))
+        done = len(keys) - len(todo)
+        self.progress(done, len(keys))
+        for start in range(0, len(todo), self.chunk):
+            self.store.refresh()
+            part = [(key, request) for key, request in todo[start : start + self.chunk] if self.store.get(key) is None]
+            if part:
+                self._generate(request_type, part)
+            done += len(todo[start : start + self.chunk])
+            self.progress(done, len(keys))
+        return [row for key in keys if (row := self.store.get(key)) is not None]
+
+    def _generate(self, request_type: str, part: list[tuple[str, Instance]]) -> None:
+        responses = getattr(self.lm, request_type)([request for _, request in part], disable_tqdm=True)
+        rows = []
+        for (key, request), response in zip(part, responses, strict=True):
+            row: Row = {"key": key, "response": response}
+            if request_type == "generate_until":
+                row |= self.lm.meter.usage.get(request.args[0], {})
+            rows.append(row)
+        self.store.append(rows)
+        self.generated += len(rows)
+
+    def _keys(self, request_type: str, requests: list[Instance]) -> list[str]:
+        """One key for each request; lm-eval repeats a request object to ask for several samples of it."""
+        seen: dict[int, int] = {}
+        keys = []
+        for request in requests:
+            repeat = seen.get(id(request), 0)
+            seen[id(request)] = repeat + 1
+            keys.append(self.store.key(request_type, request.args, repeat))
+        return keys
+
+    # What lm-eval asks of a model besides answers comes from the wrapped one.
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> Any:
+        return self.lm.apply_chat_template(chat_history, add_generation_prompt)
+
+    def chat_template(self, chat_template: bool | str = False) -> str | None:
+        return self.lm.chat_template(chat_template)
+
+    @property
+    def tokenizer_name(self) -> str:
+        return self.lm.tokenizer_name

@@ -1,0 +1,1 @@
+"""lm-eval task packs: one folder each, with YAMLs, data or a pinned source, and a card."""

@@ -1,8 +1,10 @@
 """The command line: parses and prints. What takes long to import is imported inside the commands."""
 
 import json
+import logging
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -82,7 +84,10 @@ def _quiet() -> None:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    os.environ.setdefault("LMEVAL_LOG_LEVEL", "ERROR")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")
+    logging.basicConfig(level=logging.ERROR)
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
 
 
 @app.command()

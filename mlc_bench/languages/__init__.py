@@ -18,7 +18,10 @@ class UnknownLanguage(UsageError, ValueError):
 
 @dataclass(frozen=True)
 class Language:
-    """One language as its file describes it. `refusal` holds phrases that refusing answers open with."""
+    """One language as its file describes it.
+
+    `refusal` holds phrases that refusing answers open with; `...` in one stands for words of a sentence.
+    """
 
     code: str
     name: str
@@ -40,7 +43,7 @@ def known() -> list[str]:
 
 @cache
 def get(code: str) -> Language:
-    """The language with this code. Raises UnknownLanguage, or UsageError for a file that is not well formed."""
+    """The language with this code. Raises UnknownLanguage, or UsageError for a file with a wrong key."""
     if code not in known():
         raise UnknownLanguage(
             f"unknown language '{code}'; {_nearest(code)}; "

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -11,6 +11,7 @@ from mlc_bench import data
 from mlc_bench import languages as known_languages
 from mlc_bench.errors import UsageError, unknown
 
+Measures = Literal["safety", "over_refusal", "utility"]
 MEASURES = ("safety", "over_refusal", "utility")
 
 
@@ -28,7 +29,7 @@ class TaskEntry:
         return self.config["metadata"]["version"]
 
     @property
-    def measures(self) -> str:
+    def measures(self) -> Measures:
         """What a number of this task means: safety, over_refusal or utility."""
         return self.config["metadata"]["measures"]
 
@@ -46,7 +47,7 @@ class _Loader(yaml.SafeLoader):
     """A safe loader that keeps `!function module.name` as the text `module.name`."""
 
 
-_Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))  # type: ignore[arg-type, type-var]
+_Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))  # type: ignore[arg-type]
 
 
 def read_yaml(path: Path) -> TaskEntry:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -95,19 +96,24 @@ def run(
     model: Annotated[str, typer.Option(help="Hub id, local folder, 'demo', or the server's name for its model.")],
     revision: Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")] = None,
     adapter: Annotated[
-        list[str] | None, typer.Option(help="peft adapter; several share one start of the engine, each has its own run.")
+        list[str] | None,
+        typer.Option(help="peft adapter; several share one start of the engine, each has its own run."),
     ] = None,
     engine: Annotated[str | None, typer.Option(help="hf, vllm or openai. Default: vllm with a GPU, else hf.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Server for --engine openai: http://host:port/v1.")] = None,
     engine_args: Annotated[
         list[str] | None, typer.Option(help="key=value for lm-eval's model class, e.g. batch_size=8; repeatable.")
     ] = None,
-    tasks: Annotated[list[str] | None, typer.Option(help="Tasks or packs, commas or repeated. Default: starter.")] = None,
+    tasks: Annotated[
+        list[str] | None, typer.Option(help="Tasks or packs, commas or repeated. Default: starter.")
+    ] = None,
     languages: Annotated[list[str] | None, typer.Option(help="Codes, commas or repeated. Default: all.")] = None,
     judge: Annotated[str, typer.Option(help="Who judges the answers.")] = "rules",
     limit: Annotated[int | None, typer.Option(min=1, help="First n prompts of each task and language.")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="Put before every prompt.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Most tokens of an answer. Default: the task's.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Most tokens of an answer. Default: the task's.")
+    ] = None,
     seed: Annotated[int, typer.Option()] = 1234,
     output: Annotated[Path, typer.Option(help="Folder of results.")] = Path("results"),
     data_dir: Annotated[Path | None, typer.Option(help="Folder with downloaded task data (or MLC_BENCH_DATA).")] = None,
@@ -147,10 +153,11 @@ def run(
             max_tokens=max_tokens,
             seed=seed,
         )
-        for name in adapter or [None]
+        for name in (adapter or [None])  # type: ignore[list-item]
     ]
     from mlc_bench import runner
 
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     runs = runner.prepare(specs, output)
     if dry_run:
         _print_plan(runs, as_json)
@@ -218,7 +225,9 @@ def show(path: Annotated[Path, typer.Argument(help="A run's folder, or its run.j
     if not file.is_file():
         raise UsageError(f"there is no run record at '{path}'")
     found = record.read(file)
-    print(found.model_dump_json(indent=1) if as_json else table.text(found, shutil.get_terminal_size((120, 24)).columns))
+    print(
+        found.model_dump_json(indent=1) if as_json else table.text(found, shutil.get_terminal_size((120, 24)).columns)
+    )
 
 
 @app.command()
@@ -276,8 +285,8 @@ def tasks_list(as_json: Json = False) -> None:
         print(json.dumps(rows, indent=1))
         return
     for row in rows:
-        codes = "data not here" if row["languages"] is None else " ".join(row["languages"])
-        print(f"{row['task']:18}v{row['version']}  {row['measures']:14}{row['summary']}\n{'':22}{codes}")
+        covered = "data not here" if row["languages"] is None else " ".join(row["languages"])
+        print(f"{row['task']:18}v{row['version']}  {row['measures']:14}{row['summary']}\n{'':22}{covered}")
 
 
 @tasks_app.command("show")
@@ -299,5 +308,3 @@ def tasks_show(
             for code, docs in data.read(entry.source).items():
                 print(f"  {code}  {len(docs):4} prompts; the first: {docs[0]['prompt']}")
     print("\n" + entry.card)
-
-

@@ -54,7 +54,9 @@ def read(source: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     for code, docs in documents.items():
         if [doc["id"] for doc in docs] != [doc["id"] for doc in reference]:
             different = {doc["id"] for doc in docs} ^ {doc["id"] for doc in reference}
-            raise UsageError(f"{_where(source)}: '{code}' does not have the ids of the others, in their order: {sorted(different)[:5]}")
+            raise UsageError(
+                f"{_where(source)}: '{code}' has other ids than the others, or another order: {sorted(different)[:5]}"
+            )
     return documents
 
 
@@ -104,9 +106,7 @@ def _download(source: dict[str, Any]) -> Path:
         if "hub" in source:
             from huggingface_hub import hf_hub_download
 
-            found = hf_hub_download(
-                source["hub"], source["hub_file"], repo_type="dataset", revision=source["revision"]
-            )
+            found = hf_hub_download(source["hub"], source["hub_file"], repo_type="dataset", revision=source["revision"])
             content = Path(found).read_bytes()
         else:
             from urllib.request import urlopen
@@ -115,8 +115,8 @@ def _download(source: dict[str, Any]) -> Path:
                 content = response.read()
     except Exception as error:  # any network, hub or permission problem has the same remedy
         raise PrerequisiteError(
-            f"cannot get the data of '{source['file']}' ({type(error).__name__}); download {_origin(source)}, save it as "
-            f"'{source['file']}' in a folder, and name the folder with --data-dir or MLC_BENCH_DATA"
+            f"cannot get the data of '{source['file']}' ({type(error).__name__}); download {_origin(source)}, save it "
+            f"as '{source['file']}' in a folder, and name the folder with --data-dir or MLC_BENCH_DATA"
         ) from error
     if sha256(content) != source["sha256"]:
         raise PrerequisiteError(f"what came from {_origin(source)} is not the expected file (wrong sha256)")

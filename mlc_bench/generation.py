@@ -36,6 +36,10 @@ def load(entry: TaskEntry, spec: RunSpec) -> LoadedTask:
     """Build a task's lm-eval tasks. A problem with its data is kept as its error: other tasks go on."""
     loaded = LoadedTask(entry)
     try:
+        if spec.engine == "openai" and entry.config["output_type"] != "generate_until":
+            raise UsageError(
+                f"{entry.name} needs log-likelihoods, which chat servers do not give; use --engine hf or vllm"
+            )
         available = list(data.read(entry.source))
         wanted = [code for code in spec.languages or available if code in available]
         if absent := [code for code in spec.languages or () if code not in available]:
@@ -70,7 +74,7 @@ def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) 
     """
     ready = [task for task in tasks if task.error is None]
     lm_tasks = [lm_task for task in ready for lm_task in task.by_language.values()]
-    results = None
+    results: Any = None
     if lm_tasks:
         check_system_prompt(stored, spec)
         set_seed(spec.seed)
@@ -105,7 +109,8 @@ def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) 
         config = next(iter(task.by_language.values())).config
         summary["tasks"][task.entry.name] = {
             "languages": languages,
-            "generation": (config.generation_kwargs or {}) | {"num_fewshot": config.num_fewshot, "repeats": config.repeats},
+            "generation": (config.generation_kwargs or {})
+            | {"num_fewshot": config.num_fewshot, "repeats": config.repeats},
         }
     summary["first_token_ids"] = _first_tokens(stored, first_context)
     write_text(folder / "generation.json", json.dumps(summary, indent=1, ensure_ascii=False))
@@ -117,9 +122,11 @@ def _row(stored: StoredLM, lm_task: ConfigurableTask, sample: dict[str, Any]) ->
     if lm_task.OUTPUT_TYPE != "generate_until":
         return row | {"metrics": {name: float(sample[name]) for name in sample["metrics"]}}
     kept = stored.row("generate_until", sample["arguments"][0])
-    return row | {"response": sample["resps"][0][0]} | {
-        key: kept.get(key) for key in ("tokens_in", "tokens_out", "truncated")
-    }
+    return (
+        row
+        | {"response": sample["resps"][0][0]}
+        | {key: kept.get(key) for key in ("tokens_in", "tokens_out", "truncated")}
+    )
 
 
 def _first_tokens(stored: StoredLM, context: Any) -> list[int] | None:
@@ -135,7 +142,9 @@ def check_system_prompt(stored: StoredLM, spec: RunSpec) -> None:
         return
     turns = [{"role": "system", "content": spec.system_prompt}, {"role": "user", "content": "."}]
     if spec.system_prompt.strip() not in str(stored.apply_chat_template(turns)):
-        raise UsageError(f"the chat template of '{spec.model}' has no place for a system prompt; leave --system-prompt out")
+        raise UsageError(
+            f"the chat template of '{spec.model}' has no place for a system prompt; leave --system-prompt out"
+        )
 
 
 def check_lengths(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec) -> None:

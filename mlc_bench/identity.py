@@ -67,7 +67,9 @@ def resolve(spec: RunSpec) -> Identity:
     """
     if spec.engine == "openai":
         if spec.adapter:
-            raise UsageError("--adapter needs --engine hf or vllm; a server serves an adapter under a model name of its own")
+            raise UsageError(
+                "--adapter needs --engine hf or vllm; a server serves an adapter under a model name of its own"
+            )
         return Identity(spec.model, None, None, None, None, None, None, None, None)
     name, folder, revision = _locate(spec.model, spec.revision)
     config = _read_json(folder / "config.json")
@@ -95,7 +97,9 @@ def chat_template(folder: Path) -> str:
     try:
         template = AutoTokenizer.from_pretrained(folder).chat_template
     except (OSError, ValueError) as error:
-        raise PrerequisiteError(f"{folder} has no tokenizer that transformers can read ({_first_line(error)})") from None
+        raise PrerequisiteError(
+            f"{folder} has no tokenizer that transformers can read ({_first_line(error)})"
+        ) from None
     if isinstance(template, dict):
         template = template.get("default")
     if not template:
@@ -136,7 +140,9 @@ def _check_adapter(folder: Path, config: dict[str, Any], base: Path, base_name: 
     recorded = str(config.get("base_model_name_or_path") or "")
     names_hub_model = re.fullmatch(r"[\w.-]+/[\w.-]+", recorded) and not Path(recorded).exists()
     if names_hub_model and not Path(base_name).exists() and base_name != "demo" and recorded != base_name:
-        raise UsageError(f"the adapter {folder} was trained on '{recorded}', not on '{base_name}'; run it with that model")
+        raise UsageError(
+            f"the adapter {folder} was trained on '{recorded}', not on '{base_name}'; run it with that model"
+        )
     shapes = _shapes(base)
     changes = False
     with safe_open(folder / "adapter_model.safetensors", framework="np") as tensors:
@@ -176,7 +182,7 @@ def _nonzero(path: Path, key: str) -> bool:
 def _shapes(folder: Path) -> dict[str, list[int]]:
     from safetensors import safe_open
 
-    shapes = {}
+    shapes: dict[str, list[int]] = {}
     for path in folder.glob("*.safetensors"):
         with safe_open(path, framework="np") as tensors:
             shapes |= {key: tensors.get_slice(key).get_shape() for key in tensors.keys()}  # noqa: SIM118

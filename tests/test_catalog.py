@@ -1,0 +1,134 @@
+"""Task packs and their data: what every language must have, and that the prompts do not change unnoticed."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from mlc_bench import catalog, data, languages
+from mlc_bench.errors import UsageError
+
+GOLDEN = Path(__file__).parent / "golden"
+EMBEDDED = [entry for entry in catalog.tasks().values() if "folder" in entry.source]
+
+
+def golden(name: str, text: str) -> None:
+    """Compare with a committed file; UPDATE_GOLDEN=1 writes it anew (read the difference before you commit it)."""
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
+
+
+def test_every_known_language_has_every_embedded_task():
+    assert len(languages.known()) >= 15
+    assert catalog.incomplete() == []
+
+
+def test_a_language_without_data_is_named(tmp_path, monkeypatch):
+    folder = data.TASKS / "starter" / "prompts"
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    (tmp_path / "rows").mkdir()
+    for path in folder.glob("*.jsonl"):
+        if path.stem != "sw":
+            (tmp_path / "rows" / path.name).write_bytes(path.read_bytes())
+    text = (data.TASKS / "starter" / "starter_harmful.yaml").read_text(encoding="utf-8")
+    (pack / "task.yaml").write_text(text.replace("starter/prompts", str(tmp_path / "rows")), encoding="utf-8")
+    (line,) = catalog.incomplete(tmp_path)
+    assert "no data for 'sw'" in line
+    assert "sw.jsonl" in line
+
+
+@pytest.mark.parametrize("code", languages.known())
+@pytest.mark.parametrize("entry", EMBEDDED, ids=lambda entry: entry.name)
+def test_embedded_rows_are_parallel_and_whole(entry, code):
+    english = data.read(entry.source)["en"]
+    rows = data.read(entry.source)[code]
+    assert len(rows) >= 40
+    assert [row["id"] for row in rows] == [row["id"] for row in english]
+    assert [row["category"] for row in rows] == [row["category"] for row in english]
+    assert len({row["prompt"] for row in rows}) == len(rows), "two rows ask the same"
+    if entry.measures == "utility":
+        assert [row["answer"] for row in rows] == [row["answer"] for row in english]
+        assert all(len(set(row["choices"])) == 4 for row in rows)
+        assert sorted(row["answer"] for row in rows) == sorted(list(range(4)) * 10)  # no position is favoured
+
+
+@pytest.mark.parametrize("code", [code for code in languages.known() if code != "en"])
+def test_translations_are_in_their_script(code):
+    import unicodedata
+
+    script = {"Latn": "LATIN", "Cyrl": "CYRILLIC", "Arab": "ARABIC", "Beng": "BENGALI", "Thai": "THAI", "Kore": "HANGUL"}
+    wanted = script.get(languages.get(code).script)
+    for entry in EMBEDDED:
+        letters = [c for row in data.read(entry.source)[code] for c in row["prompt"] if c.isalpha()]
+        names = [unicodedata.name(letter) for letter in letters]
+        if wanted is None:  # Chinese and Japanese mix scripts
+            share = sum(name.startswith(("CJK", "HIRAGANA", "KATAKANA")) for name in names) / len(names)
+        else:
+            share = sum(name.startswith(wanted) for name in names) / len(names)
+        assert share > 0.9, f"{entry.name} in {code}: {share:.0%}"
+
+
+def test_harmful_and_benign_have_the_same_ids_in_at_least_eight_categories():
+    tasks = catalog.tasks()
+    harmful = data.read(tasks["starter_harmful"].source)["en"]
+    benign = data.read(tasks["starter_benign"].source)["en"]
+    assert [row["id"] for row in harmful] == [row["id"] for row in benign]
+    assert len({row["category"] for row in harmful}) >= 8
+
+
+def test_golden_prompts():
+    """The prompt of the first row of each task and language, as lm-eval asks it."""
+    from lm_eval.api.task import ConfigurableTask
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    asked = {}
+    for entry in EMBEDDED:
+        config = load_yaml(entry.path)
+        config.pop("tag", None)
+        config["metadata"] = config["metadata"] | {"limit": 1}
+        task = ConfigurableTask(config=config)
+        for doc in task.eval_docs:
+            choices = task.doc_to_choice(doc) if entry.measures == "utility" else None
+            asked[f"{entry.name} {doc['language']}"] = [task.doc_to_text(doc), choices]
+    golden("prompts.json", json.dumps(asked, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+
+
+def test_select_takes_tasks_and_packs_once_each():
+    names = [entry.name for entry in catalog.select(["starter", "starter_benign", "pku"])]
+    assert names == ["starter_harmful", "starter_benign", "starter_choice", "pku"]
+
+
+def test_every_task_has_a_card_and_a_companion_that_exists():
+    for entry in catalog.tasks().values():
+        assert entry.card.startswith(f"# {entry.pack}")
+        companion = entry.config["metadata"].get("over_refusal")
+        assert companion is None or catalog.tasks()[companion].measures == "over_refusal"
+
+
+def test_nothing_but_data_and_language_files_lists_languages():
+    """Adding a language is data: no module and no task file names more than English."""
+    codes = set(languages.known()) - {"en"}
+    root = Path(data.__file__).parent
+    for path in [*root.glob("*.py"), *root.glob("judges/*.py"), *data.TASKS.glob("*/*.yaml"), *data.TASKS.glob("*.py")]:
+        text = path.read_text(encoding="utf-8")
+        named = {code for code in codes if f'"{code}"' in text or f"'{code}'" in text}
+        assert len(named) <= 2, f"{path} lists languages: {sorted(named)}"
+
+
+def test_pku_and_multijail_read_whole(shared_data, monkeypatch):
+    monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
+    for name, prompts, count in (("pku", 180, 10), ("multijail", 315, 10)):
+        documents = data.read(catalog.tasks()[name].source)
+        assert len(documents) == count
+        assert {len(rows) for rows in documents.values()} == {prompts}
+        assert all(row["prompt"].strip() for rows in documents.values() for row in rows)
+
+
+def test_an_unknown_language_of_a_task_is_named():
+    with pytest.raises(UsageError, match="xx"):
+        data.load(languages=["xx"], **catalog.tasks()["starter_harmful"].source)

@@ -137,12 +137,13 @@ def run(
         from mlc_bench.engines import default_engine
 
         engine = default_engine()
+    names: list[str | None] = list(adapter or []) or [None]
     specs = [
         spec.RunSpec(
             model=model,
             revision=revision,
             adapter=name,
-            engine=engine,  # type: ignore[arg-type]  # checked above
+            engine=engine,
             base_url=base_url,
             engine_args=arguments,
             tasks=tuple(entry.name for entry in entries),
@@ -153,7 +154,7 @@ def run(
             max_tokens=max_tokens,
             seed=seed,
         )
-        for name in (adapter or [None])  # type: ignore[list-item]
+        for name in names
     ]
     from mlc_bench import runner
 

@@ -26,7 +26,7 @@ Report = Callable[[int, int], None]  # (done, total)
 class ResponseStore:
     """The responses of one model: a dictionary in memory that mirrors a file of JSON lines.
 
-    A torn last line (the process was killed while writing) is passed over and written anew.
+    A torn last line (the process was killed while writing) is passed over, removed, and its response made anew.
     """
 
     def __init__(self, path: Path, fingerprint: str) -> None:
@@ -50,9 +50,8 @@ class ResponseStore:
 
     def refresh(self) -> None:
         """Take in what other processes have added."""
-        if self.path.stat().st_size > self._read_to:
-            with self._locked() as file:
-                self._read_new(file)
+        with self._locked() as file:
+            self._read_new(file)
 
     def append(self, rows: list[Row]) -> None:
         """Write rows and flush them; a key that is already in the file keeps its first row.
@@ -61,22 +60,22 @@ class ResponseStore:
         """
         with self._locked() as file:
             self._read_new(file)
+            # What follows the last whole line is torn. It goes: closed by a newline, a line torn just before its end
+            # would become a row again, the first of its key, which this process has not seen.
+            os.ftruncate(file, self._read_to)
             fresh = [row for row in rows if row["key"] not in self._rows]
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in fresh).encode()
-            end = os.fstat(file).st_size
-            if end > self._read_to:  # a torn line: close it, so that ours starts on a line of its own
-                text = b"\n" + text
             try:
                 _write_all(file, text)
                 os.fsync(file)
             except OSError as error:
-                os.ftruncate(file, end)
+                os.ftruncate(file, self._read_to)
                 raise PrerequisiteError(
                     f"cannot write {self.path} ({error.strerror}); free some space and run the same command again, "
                     f"it goes on after the {len(self._rows)} responses already stored"
                 ) from error
             self._rows |= {row["key"]: row for row in fresh}
-            self._read_to = end + len(text)
+            self._read_to += len(text)
 
     @contextmanager
     def _locked(self) -> Iterator[int]:
@@ -89,18 +88,19 @@ class ResponseStore:
 
     def _read_new(self, file: int) -> None:
         """Read complete lines from where the last reading ended."""
-        size = os.fstat(file).st_size
-        if size == self._read_to:
-            return
-        text = os.pread(file, size - self._read_to, self._read_to)
-        complete = text.rfind(b"\n") + 1
-        for line in text[:complete].splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:  # a line that was torn and then closed by another process
-                continue
-            self._rows.setdefault(row["key"], row)
-        self._read_to += complete
+        if os.fstat(file).st_size < self._read_to:  # another process has set the file aside (--fresh)
+            self._read_to = 0
+        with open(file, "rb", closefd=False) as reader:
+            reader.seek(self._read_to)
+            for line in reader:
+                if not line.endswith(b"\n"):
+                    break
+                self._read_to += len(line)
+                try:
+                    row = json.loads(line)
+                except ValueError:  # damaged by something else than us: as if it were not there
+                    continue
+                self._rows.setdefault(row["key"], row)
 
 
 def _write_all(file: int, text: bytes) -> None:
@@ -148,6 +148,7 @@ class StoredLM(LM):
         for start in range(0, len(todo), self.chunk):
             self.store.refresh()
             part = [(key, request) for key, request in todo[start : start + self.chunk] if self.store.get(key) is None]
+            self.hits += len(todo[start : start + self.chunk]) - len(part)  # another process was quicker
             if part:
                 self._generate(request_type, part)
             done += len(todo[start : start + self.chunk])

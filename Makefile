@@ -4,7 +4,7 @@ BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
 # The first prompts of each task in every language; ARGS= runs them all.
-ARGS ?= --limit 4 --max-tokens 48
+ARGS ?= --limit 5 --max-tokens 32
 
 .PHONY: demo test unit clean
 

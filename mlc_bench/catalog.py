@@ -63,11 +63,19 @@ def read_yaml(path: Path) -> TaskEntry:
     for key in ("task", "dataset_kwargs", "output_type", "metadata"):
         if key not in config:
             raise UsageError(f"{path}: the key '{key}' is missing")
+    if not isinstance(config["task"], str):
+        raise UsageError(f"{path}: 'task' must be a name")
+    source = config["dataset_kwargs"]
+    wanted = ("folder", "prompt_field") if "folder" in (source or ()) else ("file", "sha256", "columns")
+    if not isinstance(source, dict) or not all(source.get(key) for key in wanted):
+        raise UsageError(f"{path}: 'dataset_kwargs' must hold {' and '.join(wanted)}")
     metadata = config["metadata"]
     if not isinstance(metadata, dict) or not isinstance(metadata.get("version"), int):
         raise UsageError(f"{path}: 'metadata' must be a mapping with a whole number as 'version'")
     if metadata.get("measures") not in MEASURES:
         raise UsageError(f"{path}: metadata 'measures' must be one of {', '.join(MEASURES)}")
+    if metadata["measures"] == "utility" and not metadata.get("headline"):
+        raise UsageError(f"{path}: metadata 'headline' must name the metric that tables show")
     return TaskEntry(config["task"], path.parent.name, path, config)
 
 

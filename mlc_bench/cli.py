@@ -1,5 +1,6 @@
 """The command line: parses and prints. What takes long to import is imported inside the commands."""
 
+import errno
 import json
 import logging
 import os
@@ -36,6 +37,8 @@ def main() -> None:
     """
     try:
         code = app(standalone_mode=False)
+        if code == 130:  # the parser has caught Ctrl-C itself
+            raise KeyboardInterrupt
     except UserError as error:
         _fail(f"error: {error}", error.exit_code, error)
     except KeyboardInterrupt as error:
@@ -44,8 +47,12 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            _fail(f"error: {error}; make room or choose another --output, then run the same command again", 3, error)
         if hasattr(error, "format_message"):  # the parser's own errors
-            _fail(f"error: {error.format_message()}", getattr(error, "exit_code", 2), error)
+            if not (message := error.format_message()):  # no command: the help has been printed
+                _leave(getattr(error, "exit_code", 2))
+            _fail(f"error: {' '.join(message.split())}", getattr(error, "exit_code", 2), error)
         if type(error).__name__ == "Abort":
             _fail("interrupted; the same command goes on where this one stopped", 130, error)
         _fail(
@@ -87,7 +94,9 @@ def _quiet() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("PYTHONWARNINGS", "ignore")
     logging.basicConfig(level=logging.ERROR)
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    # Their errors reach us as exceptions; lm-eval would log each failed request, with its Authorization header.
+    for name in ("lm_eval", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     warnings.simplefilter("ignore")
 
 
@@ -125,9 +134,7 @@ def run(
     from mlc_bench import catalog, spec
 
     if data_dir is not None:
-        if not data_dir.is_dir():
-            raise UsageError(f"--data-dir '{data_dir}' is not a folder")
-        os.environ["MLC_BENCH_DATA"] = str(data_dir.resolve())
+        _use_data(data_dir)
     if engine is not None and engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
     entries = catalog.select(_split(tasks) or ["starter"])
@@ -158,7 +165,7 @@ def run(
     ]
     from mlc_bench import runner
 
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)  # closes the engine, as Ctrl-C does
     runs = runner.prepare(specs, output)
     if dry_run:
         _print_plan(runs, as_json)
@@ -169,6 +176,16 @@ def run(
     else:
         _print_tables(runs, records)
     return 0 if all(found.status == "complete" for found in records) else 1
+
+
+def _use_data(folder: Path) -> None:
+    if not folder.is_dir():
+        raise UsageError(f"--data-dir '{folder}' is not a folder")
+    os.environ["MLC_BENCH_DATA"] = str(folder.resolve())
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _split(values: list[str] | None) -> list[str]:
@@ -299,7 +316,7 @@ def tasks_show(
     from mlc_bench import catalog, data
 
     if data_dir is not None:
-        os.environ["MLC_BENCH_DATA"] = str(data_dir.resolve())
+        _use_data(data_dir)
     for entry in catalog.select([name]):
         print(f"{entry.name}  version {entry.version}, measures {entry.measures}, {entry.path}")
         codes = data.languages(entry.source)

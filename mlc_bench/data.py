@@ -51,6 +51,8 @@ def read(source: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     else:
         documents = _read_columns(locate(source), source)
     reference = next(iter(documents.values()))
+    if len({doc["id"] for doc in reference}) < len(reference):
+        raise UsageError(f"{_where(source)}: an id stands for two rows")
     for code, docs in documents.items():
         if [doc["id"] for doc in docs] != [doc["id"] for doc in reference]:
             different = {doc["id"] for doc in docs} ^ {doc["id"] for doc in reference}
@@ -166,11 +168,16 @@ def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
 def _read_folder(folder: Path, prompt_field: str) -> dict[str, list[dict[str, Any]]]:
     documents: dict[str, list[dict[str, Any]]] = {}
     for path in sorted(folder.glob("*.jsonl")):
-        language = known_languages.get(path.stem)
+        try:
+            language = known_languages.get(path.stem)
+        except UsageError as error:
+            raise UsageError(f"{path}: {error}") from None
         documents[language.code] = []
         for number, row in read_json_lines(path):
-            if not str(row.get(prompt_field) or "").strip():
-                raise UsageError(f"{path}, line {number}: '{prompt_field}' is missing or empty")
+            if not _text(row.get(prompt_field)):
+                raise UsageError(f"{path}, line {number}: '{prompt_field}' is missing, empty, or not text")
+            if "id" not in row:
+                raise UsageError(f"{path}, line {number}: 'id' is missing")
             documents[language.code].append(
                 {
                     "id": str(row["id"]),
@@ -193,7 +200,9 @@ def _read_columns(path: Path, source: dict[str, Any]) -> dict[str, list[dict[str
         rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(_decode(path), newline="")))
     else:
         rows = [row for _, row in read_json_lines(path)]
-    columns = _language_columns(source["columns"], list(rows[0]))
+    columns = _language_columns(source["columns"], list(rows[0]) if rows else [])
+    if not columns:
+        raise UsageError(f"{path} has no rows with a column for a known language")
     category = source.get("category_column")
     documents: dict[str, list[dict[str, Any]]] = {code: [] for code in columns}
     for index, row in enumerate(rows):
@@ -226,4 +235,4 @@ def _language_columns(patterns: dict[str, str], columns: list[str]) -> dict[str,
 def _text(value: Any) -> str:
     if isinstance(value, list):  # [{"from": "human", "value": ...}]
         value = value[0].get("value") if value and isinstance(value[0], dict) else ""
-    return (value or "").strip()
+    return value.strip() if isinstance(value, str) else ""

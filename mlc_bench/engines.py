@@ -5,19 +5,23 @@ only inside its classes; each subclass here notes that at the one method through
 tests/test_canaries.py checks the order of calls that this relies on.
 """
 
+import base64
 import gc
 import importlib.util
+import inspect
 import subprocess
 import sys
 from collections import deque
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model
 
 from mlc_bench import vllm_cpu
-from mlc_bench.errors import PrerequisiteError, UsageError
+from mlc_bench.errors import PrerequisiteError, UsageError, UserError, unknown
 from mlc_bench.identity import Adapter, Identity
+from mlc_bench.record import without_secrets
 from mlc_bench.spec import RunSpec
 
 Usage = dict[str, Any]  # tokens_in, tokens_out: int; truncated: bool (the answer stopped at the token limit)
@@ -29,23 +33,33 @@ class Meter:
     def __init__(self) -> None:
         self.pending: deque[Usage] = deque()
         self.usage: dict[Any, Usage] = {}
+        self.answers: dict[Any, str] = {}  # of the call that goes on: what is there when it fails half-way
 
     def add_partial(self, request_type: str, arguments: Any, response: Any) -> None:
         if request_type == "generate_until" and self.pending:
             self.usage[arguments[0]] = self.pending.popleft()
+            self.answers[arguments[0]] = response
 
 
 def build(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
     """Start the engine that the spec names; `adapters` are those that `attach` will be called with.
 
-    Raises PrerequisiteError where a package, the server or memory is missing.
+    Raises PrerequisiteError where a package, the server or memory is missing, UsageError for an argument that the
+    engine does not know.
     """
     try:
         return {"hf": _hf, "vllm": _vllm, "openai": _openai}[spec.engine](spec, identity, adapters)
-    except TypeError as error:
-        if "unexpected keyword argument" in str(error):
-            raise UsageError(f"--engine-args: {str(error).split(') ')[-1]}") from error
+    except UserError:
         raise
+    except Exception as error:
+        if isinstance(error, TypeError) and "unexpected keyword argument" in str(error):
+            raise UsageError(f"--engine-args: {spec.engine} {str(error).split(') ')[-1]}") from error
+        if explained := explain(error, spec):
+            raise explained from error
+        raise PrerequisiteError(
+            f"{spec.engine} does not start with '{spec.model}' ({_brief(error)}); check --engine-args and the "
+            "model's files; --debug shows where it failed"
+        ) from error
 
 
 def default_engine() -> str:
@@ -101,25 +115,39 @@ def chunk_size(spec: RunSpec) -> int:
 
 def explain(error: Exception, spec: RunSpec) -> PrerequisiteError | None:
     """What to tell the user where an engine failed for want of memory or of its server, else None."""
-    if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
-        setting = {
-            "hf": f"--engine-args batch_size={max(1, _batch_size(spec) // 2)} instead of {_batch_size(spec)}",
-            "vllm": "--engine-args max_model_len=... or gpu_memory_utilization=...",
-            "openai": "--engine-args num_concurrent=...",
-        }[spec.engine]
+    text = f"{type(error).__name__} {error}".lower()
+    if isinstance(error, MemoryError) or any(
+        words in text for words in ("outofmemory", "out of memory", "can't allocate memory")
+    ):
+        if spec.engine == "hf" and _batch_size(spec) > 1:
+            setting = f"--engine-args batch_size={_batch_size(spec) // 2} (now {_batch_size(spec)})"
+        elif spec.engine == "hf":
+            setting = "--max-tokens (batch_size is 1 already)"
+        else:
+            setting = {
+                "vllm": "--engine-args max_model_len=... or gpu_memory_utilization=...",
+                "openai": "--engine-args num_concurrent=...",
+            }[spec.engine]
         return PrerequisiteError(
             f"out of memory; lower the setting {setting} and run again, finished responses are kept"
         )
     if spec.engine == "openai":
         return PrerequisiteError(
-            f"the server at {chat_address(spec.base_url or '')} failed ({type(error).__name__}: {str(error)[:150]}); "
+            f"the server at {chat_address(without_secrets(spec).base_url or '')} failed ({_brief(error)}); "
             "when it is back, run the same command again, finished responses are kept"
         )
     return None
 
 
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
+
+
 def _batch_size(spec: RunSpec) -> int:
-    return int(spec.engine_args.get("batch_size", 16))
+    size = spec.engine_args.get("batch_size", 16)
+    if type(size) is not int or size < 1:
+        raise UsageError(f"--engine-args batch_size={size}: a whole number from 1 on is expected")
+    return size
 
 
 def _hf(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
@@ -229,16 +257,24 @@ def _lora_rank(adapters: list[Adapter]) -> int:
 
 
 def _openai(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
-    if not spec.base_url:
-        raise UsageError("--engine openai needs --base-url, for example http://localhost:8000/v1")
     base = get_model("local-chat-completions")
+    known = {name for part in base.__mro__ for name in inspect.signature(part.__init__).parameters}
+    for name in spec.engine_args:
+        if name not in known:  # lm-eval's class would take it silently
+            raise unknown("argument in --engine-args:", name, known - {"self", "args", "kwargs"})
 
     class OpenAI(base):  # type: ignore[misc, valid-type]
+        def _create_payload(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            payload = super()._create_payload(*args, **kwargs)
+            return {key: value for key, value in payload.items() if key != "stop" or value}  # some refuse an empty list
+
         def parse_generations(self, outputs: Any, **kwargs: Any) -> list[str]:
             self.meter.pending.clear()
             for answer in outputs if isinstance(outputs, list) else [outputs]:
+                if not answer.get("choices"):  # lm-eval would make an empty answer of it
+                    raise ValueError(f"no choices in what it sent: {str(answer)[:80]}")
                 usage = answer.get("usage") or {}
-                for choice in answer.get("choices", []):
+                for choice in answer["choices"]:
                     self.meter.pending.append(
                         {
                             "tokens_in": usage.get("prompt_tokens"),
@@ -248,7 +284,7 @@ def _openai(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
                     )
             return [text or "" for text in super().parse_generations(outputs, **kwargs)]
 
-    address = chat_address(spec.base_url)
+    address = chat_address(without_secrets(spec).base_url or "")
     check_server(address)
     arguments = {
         "model": spec.model,
@@ -257,8 +293,20 @@ def _openai(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
         "num_concurrent": 8,
         "max_retries": 3,
         "seed": spec.seed,
+        "header": _authorization(spec),
     }
-    return _start(OpenAI, arguments | spec.engine_args)
+    try:
+        return _start(OpenAI, arguments | spec.engine_args)
+    except (TypeError, ValueError) as error:  # nothing has been sent yet
+        raise UsageError(f"--engine-args: {_brief(error)}") from error
+
+
+def _authorization(spec: RunSpec) -> dict[str, str] | None:
+    """The header for a token in the arguments or a user in the address; None: lm-eval sends OPENAI_API_KEY."""
+    if token := spec.engine_args.get("auth_token"):  # which lm-eval sends for its remote tokenizers only
+        return {"Authorization": f"Bearer {token}"}
+    user, at, _ = urlsplit(spec.base_url or "").netloc.rpartition("@")
+    return {"Authorization": f"Basic {base64.b64encode(unquote(user).encode()).decode()}"} if at else None
 
 
 def chat_address(base_url: str) -> str:

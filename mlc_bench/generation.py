@@ -26,7 +26,7 @@ class LoadedTask:
 
     entry: TaskEntry
     by_language: dict[str, ConfigurableTask] = field(default_factory=dict)
-    error: str | None = None
+    error: UserError | None = None
 
     def name(self, language: str) -> str:
         return f"{self.entry.name}_{language}"
@@ -58,8 +58,7 @@ def load(entry: TaskEntry, spec: RunSpec) -> LoadedTask:
                 config=config | {"task": loaded.name(code), "metadata": metadata}
             )
     except UserError as error:
-        loaded.error = str(error)
-        say(f"{entry.name}: {error}")
+        loaded.error = error
     return loaded
 
 
@@ -67,10 +66,10 @@ def _judged_later(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     return {}
 
 
-def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) -> None:
-    """Answer every prompt of every task and write samples/<task>.jsonl and, last, generation.json.
+def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) -> dict[str, Any]:
+    """Answer every prompt of every task that loaded, and write samples/<task>.jsonl.
 
-    Raises PrerequisiteError where a prompt does not fit into the model's context: it is never cut.
+    Returns what the record needs to know of it: settings and fingerprints by task, errors of the other tasks.
     """
     ready = [task for task in tasks if task.error is None]
     lm_tasks = [lm_task for task in ready for lm_task in task.by_language.values()]
@@ -88,7 +87,7 @@ def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) 
             system_instruction=spec.system_prompt,
             bootstrap_iters=0,
         )
-    summary: dict[str, Any] = {"tasks": {}, "errors": {t.entry.name: t.error for t in tasks if t.error}}
+    summary: dict[str, Any] = {"tasks": {}, "errors": {t.entry.name: str(t.error) for t in tasks if t.error}}
     first_context = None
     for task in ready:
         rows, languages = [], {}
@@ -113,7 +112,7 @@ def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) 
             | {"num_fewshot": config.num_fewshot, "repeats": config.repeats},
         }
     summary["first_token_ids"] = _first_tokens(stored, first_context)
-    write_text(folder / "generation.json", json.dumps(summary, indent=1, ensure_ascii=False))
+    return summary
 
 
 def _row(stored: StoredLM, lm_task: ConfigurableTask, sample: dict[str, Any]) -> dict[str, Any]:
@@ -157,17 +156,19 @@ def check_lengths(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec) -> N
     longest = stored.lm.max_length
     for task in tasks:
         for code, lm_task in task.by_language.items():
-            room = longest - int((lm_task.config.generation_kwargs or {}).get("max_gen_toks", 0))
+            answer = int((lm_task.config.generation_kwargs or {}).get("max_gen_toks", 0))
             for doc in lm_task.eval_docs:
+                if lm_task.OUTPUT_TYPE == "multiple_choice":
+                    answer = max(len(stored.lm.tok_encode(f" {choice}")) for choice in lm_task.doc_to_choice(doc))
+                room = longest - answer
                 text = lm_task.doc_to_text(doc)
                 turns = [{"role": "user", "content": text}]
                 if spec.system_prompt:
                     turns.insert(0, {"role": "system", "content": spec.system_prompt})
                 tokens = len(stored.lm.tok_encode(stored.apply_chat_template(turns)))
                 if tokens > room and task.error is None:
-                    error = PrerequisiteError(
+                    task.error = PrerequisiteError(
                         f"prompt '{doc['id']}' in '{code}' has {tokens} tokens, and the model's context of {longest} "
                         f"leaves {room}; lower --max-tokens or leave the task or language out"
                     )
-                    task.error = str(error)
-                    say(f"{task.entry.name}: {error}")
+                    say(f"{task.entry.name}: {task.error}")

@@ -15,7 +15,7 @@ from mlc_bench.data import cache_dir
 from mlc_bench.errors import PrerequisiteError, UsageError
 from mlc_bench.spec import RunSpec, digest
 
-_TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "special_tokens_map.json", "*.model", "chat_template*")
+_TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*_tokens*.json", "*.model", "chat_template*")
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Identity:
     def slug(self) -> str:
         """The name as a folder name."""
         name = self.name + (f"+{self.adapter.name}" if self.adapter else "")
-        return re.sub(r"[^A-Za-z0-9._+-]+", "__", name).strip("._") or "model"
+        return re.sub(r"[^A-Za-z0-9._+-]+", "__", name)[:120].strip("._") or "model"
 
 
 def resolve(spec: RunSpec) -> Identity:
@@ -65,7 +65,11 @@ def resolve(spec: RunSpec) -> Identity:
 
     Raises PrerequisiteError where it (or its weights, chat template, or adapter) is absent or does not fit.
     """
+    if spec.engine != "openai" and spec.base_url:
+        raise UsageError("--base-url goes with --engine openai")
     if spec.engine == "openai":
+        if not re.match(r"https?://[^/\s]", spec.base_url or ""):
+            raise UsageError("--engine openai needs --base-url, for example http://localhost:8000/v1")
         if spec.adapter:
             raise UsageError(
                 "--adapter needs --engine hf or vllm; a server serves an adapter under a model name of its own"
@@ -75,15 +79,20 @@ def resolve(spec: RunSpec) -> Identity:
     config = _read_json(folder / "config.json")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
-        raise PrerequisiteError(f"{folder} has no weights (*.safetensors); save the model there with save_pretrained()")
+        pickled = next((path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern)), None)
+        unsafe = f"; {pickled} is not read, since loading pickles can run code" if pickled else ""
+        raise PrerequisiteError(
+            f"{folder} has no weights (*.safetensors){unsafe}; save the model there with save_pretrained()"
+        )
     template = chat_template(folder)
+    settings = folder / "generation_config.json"  # end tokens and penalties: they decide answers too
     return Identity(
         name=name,
         path=str(folder),
         requested_revision=spec.revision,
         resolved_revision=revision,
         weights_digest=_files_digest(weights),
-        config_digest=digest(config),
+        config_digest=digest(config, _read_json(settings) if settings.is_file() else None),
         tokenizer_digest=_files_digest(sorted({p for pattern in _TOKENIZER_FILES for p in folder.glob(pattern)})),
         chat_template=template,
         adapter=resolve_adapter(spec.adapter, folder, spec.model) if spec.adapter else None,
@@ -96,7 +105,7 @@ def chat_template(folder: Path) -> str:
 
     try:
         template = AutoTokenizer.from_pretrained(folder).chat_template
-    except (OSError, ValueError) as error:
+    except Exception as error:  # what a damaged tokenizer.json raises is a bare Exception
         raise PrerequisiteError(
             f"{folder} has no tokenizer that transformers can read ({_first_line(error)})"
         ) from None
@@ -115,21 +124,28 @@ def resolve_adapter(name: str, base: Path, base_name: str) -> Adapter:
 
     Raises UsageError for an adapter of another base model and for one that changes nothing.
     """
+    from safetensors import SafetensorError
+
     folder = Path(name)
     if not folder.is_dir():
+        if _is_path(name):
+            raise PrerequisiteError(f"there is no adapter folder '{name}'")
         folder = _from_hub(name, None, "adapter")[0]
     if not (folder / "adapter_config.json").is_file() or not (folder / "adapter_model.safetensors").is_file():
         raise PrerequisiteError(
             f"{folder} is not a peft adapter: adapter_config.json and adapter_model.safetensors are expected there"
         )
     config = _read_json(folder / "adapter_config.json")
-    _check_adapter(folder, config, base, base_name)
+    try:
+        _check_adapter(folder, config, base, base_name)
+    except SafetensorError as error:
+        raise PrerequisiteError(f"the weights of {folder} or of its base model are damaged ({error})") from None
     manifest = folder / "training_manifest.json"
     return Adapter(
         name=folder.resolve().name if Path(name).is_dir() else name,
         path=str(folder),
         digest=_files_digest([folder / "adapter_config.json", folder / "adapter_model.safetensors"]),
-        rank=int(config.get("r") or 0),
+        rank=max([int(config.get("r") or 0), *(config.get("rank_pattern") or {}).values()]),
         manifest=_read_json(manifest) if manifest.is_file() else None,
     )
 
@@ -152,6 +168,8 @@ def _check_adapter(folder: Path, config: dict[str, Any], base: Path, base_name: 
                 changes = True  # not a LoRA tensor (a saved head, another method): nothing simple to check
                 continue
             shape = shapes.get(f"{module}.weight")
+            if shape is None and module.endswith("lm_head"):  # tied: stored once, as the embeddings
+                shape = next((value for name, value in shapes.items() if name.endswith("embed_tokens.weight")), None)
             # lora_A is (rank, in_features), lora_B is (out_features, rank); embeddings carry the transposed names
             mine = tensors.get_slice(key).get_shape()
             fits = part.startswith("embedding") or (
@@ -198,9 +216,13 @@ def _locate(model: str, revision: str | None) -> tuple[str, Path, str | None]:
         if revision:
             raise UsageError(f"--revision is for hub models; '{model}' is a folder")
         return folder.resolve().name, folder.resolve(), None
-    if folder.is_absolute() or model.startswith((".", "~")) or model.count("/") > 1:
+    if _is_path(model):
         raise PrerequisiteError(f"there is no model folder '{model}'")
     return (model, *_from_hub(model, revision, "model"))
+
+
+def _is_path(name: str) -> bool:
+    return name.startswith(("/", ".", "~")) or name.count("/") > 1
 
 
 def _from_hub(name: str, revision: str | None, what: str) -> tuple[Path, str]:
@@ -225,11 +247,14 @@ def _from_hub(name: str, revision: str | None, what: str) -> tuple[Path, str]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise PrerequisiteError(f"{path.parent} is not a model folder: it has no {path.name}") from None
     except ValueError as error:
         raise PrerequisiteError(f"{path} is not readable as JSON ({error})") from None
+    if not isinstance(content, dict):
+        raise PrerequisiteError(f"{path} does not hold a JSON object")
+    return content
 
 
 def _files_digest(paths: list[Path]) -> str:

@@ -57,6 +57,7 @@ class ModelInfo(_Model):
     adapter: AdapterInfo | None
     fingerprint: str = Field(description="sha256 of all that decides the answers, the engine included")
     dtype: str | None
+    quantization: str | None
     engine: str
     engine_version: str | None
     engine_args: dict[str, Any] = Field(description="as given, secrets removed")
@@ -116,10 +117,10 @@ class RunRecord(_Model):
     prompting: Prompting
     judge: JudgeInfo
     tasks: list[TaskResult]
-    phases: dict[str, float] = Field(
-        description="wall time in seconds of this command's phases; 0: nothing was left to do"
+    phases: dict[str, float] = Field(description="wall time in seconds of each phase, in the command that finished it")
+    responses: dict[str, int] = Field(
+        description="by the command that finished generating: generated, and taken from the store"
     )
-    responses: dict[str, int] = Field(description="generated now, and taken from the store")
     packages: dict[str, str | None]
     hardware: dict[str, Any]
     git: dict[str, Any] = Field(description="commit and dirty flag of mlc-bench's own checkout, if it is one")
@@ -145,6 +146,8 @@ def read(path: Path) -> RunRecord:
         version = content["schema_version"]
     except (ValueError, KeyError, TypeError) as error:
         raise StaleError(f"{path} is not a run record ({error}); remove it or name another --output") from None
+    if not isinstance(version, int):
+        raise StaleError(f"{path} is not a run record (schema_version {version!r}); remove it or name another --output")
     if version > SCHEMA_VERSION:
         raise StaleError(
             f"{path} has schema version {version}, this mlc-bench reads up to {SCHEMA_VERSION}; "

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mlc_bench import aggregate, catalog, data, judging, record, vllm_cpu
-from mlc_bench.errors import PrerequisiteError, UserError
+from mlc_bench.errors import PrerequisiteError, UsageError, UserError
 from mlc_bench.identity import Identity, resolve
 from mlc_bench.progress import bar, say
 from mlc_bench.spec import RunSpec, digest
@@ -25,6 +25,7 @@ _ENGINE_PACKAGE = {"hf": "transformers", "vllm": "vllm"}
 _NO_EFFECT = {
     "batch_size", "max_batch_size", "device", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens",
     "num_concurrent", "max_retries", "timeout", "max_model_len", "max_length", "data_parallel_size", "auth_token",
+    "header",
 }  # fmt: skip
 
 
@@ -36,8 +37,6 @@ class Run:
     identity: Identity
     output: Path
     phases: dict[str, float] = dataclasses.field(default_factory=dict)
-    generated: int = 0
-    from_store: int = 0
 
     @property
     def fingerprint(self) -> str:
@@ -65,7 +64,13 @@ class Run:
 
     @property
     def is_generated(self) -> bool:
-        return (self.folder / "generation.json").is_file()
+        """Whether every task has its samples; a task that failed is tried again."""
+        try:
+            generated = json.loads((self.folder / "generation.json").read_text(encoding="utf-8"))
+            samples = [self.folder / "samples" / f"{name}.jsonl" for name in generated["tasks"]]
+            return not generated["errors"] and all(path.is_file() for path in samples)
+        except (OSError, ValueError, KeyError, TypeError):  # absent, or damaged: it is made again from the store
+            return False
 
     def start_afresh(self) -> None:
         """Set aside what was generated; nothing is deleted."""
@@ -84,9 +89,13 @@ class Run:
 
 def prepare(specs: list[RunSpec], output: Path) -> list[Run]:
     """Resolve every model. Raises StaleError where a run's folder holds a record that this version cannot read."""
+    for spec in specs:
+        judging.check(spec.judge)
+    existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK):
+        raise UsageError(f"--output '{output}': '{existing}' is not a folder that can be written to")
     runs = [Run(spec, resolve(spec), output) for spec in specs]
     for run in runs:
-        judging.check(run.spec.judge)
         if (run.folder / "run.json").is_file():
             record.read(run.folder / "run.json")
     return runs
@@ -117,14 +126,19 @@ def _generate(runs: list[Run]) -> None:
     from mlc_bench.store import ResponseStore, StoredLM
 
     spec = runs[0].spec
+    tasks = [[generation.load(entry, spec) for entry in catalog.select(list(spec.tasks))] for _ in runs]
+    failed = {task.entry.name: task.error for task in tasks[0] if task.error}
+    if len(failed) == len(tasks[0]):
+        raise next(iter(failed.values()))
+    for name, error in failed.items():
+        say(f"{name}: {error}; the other tasks go on")
     adapters = [run.identity.adapter for run in runs if run.identity.adapter]
     lm = None
     try:
         say(f"starting {spec.engine} with {runs[0].identity.name}")
         with runs[0].timed("start_engine"):
             lm = engines.build(spec, runs[0].identity, adapters)
-        for index, run in enumerate(runs, 1):
-            tasks = [generation.load(entry, run.spec) for entry in catalog.select(list(spec.tasks))]
+        for index, (run, loaded) in enumerate(zip(runs, tasks, strict=True), 1):
             if run.identity.adapter:
                 engines.attach(lm, run.identity.adapter, index)
             store = ResponseStore(run.store_path, run.fingerprint)
@@ -132,9 +146,11 @@ def _generate(runs: list[Run]) -> None:
                 say(f"{len(store)} responses of this model are already in {run.store_path}")
             with run.timed("generate"), bar("generate") as report:
                 stored = StoredLM(lm, store, engines.chunk_size(run.spec), report)
-                generation.check_lengths(stored, tasks, run.spec)
-                generation.run(stored, tasks, run.spec, run.folder)
-            run.generated, run.from_store = stored.generated, stored.hits
+                generation.check_lengths(stored, loaded, run.spec)
+                summary = generation.run(stored, loaded, run.spec, run.folder)
+            summary["phases"] = run.phases
+            summary["responses"] = {"generated": stored.generated, "from_store": stored.hits}
+            record.write_text(run.folder / "generation.json", json.dumps(summary, indent=1, ensure_ascii=False))
     except UserError:
         raise
     except Exception as error:
@@ -186,8 +202,11 @@ def _finish(run: Run, created: str) -> record.RunRecord:
         ),
         judge=judge_info,
         tasks=tasks,
-        phases={phase: run.phases.get(phase, 0.0) for phase in ("start_engine", "generate", "judge", "aggregate")},
-        responses={"generated": run.generated, "from_store": run.from_store},
+        phases={
+            phase: (generated["phases"] | run.phases).get(phase, 0.0)
+            for phase in ("start_engine", "generate", "judge", "aggregate")
+        },
+        responses=generated["responses"],
         packages={
             name: version(name)
             for name in (
@@ -243,10 +262,8 @@ def _score(
 def _model_info(run: Run) -> record.ModelInfo:
     identity = run.identity
     adapter = identity.adapter
-    dtype = run.spec.engine_args.get("dtype")
-    if dtype is None and identity.path:
-        config = json.loads((Path(identity.path) / "config.json").read_text(encoding="utf-8"))
-        dtype = config.get("dtype") or config.get("torch_dtype")
+    config = json.loads((Path(identity.path) / "config.json").read_text(encoding="utf-8")) if identity.path else {}
+    arguments = run.spec.engine_args
     return record.ModelInfo(
         name=identity.name,
         requested_revision=identity.requested_revision,
@@ -258,7 +275,8 @@ def _model_info(run: Run) -> record.ModelInfo:
         if adapter
         else None,
         fingerprint=run.fingerprint,
-        dtype=dtype,
+        dtype=arguments.get("dtype") or config.get("dtype") or config.get("torch_dtype"),
+        quantization=arguments.get("quantization") or config.get("quantization_config", {}).get("quant_method"),
         engine=run.spec.engine,
         engine_version=engine_version(run.spec.engine),
         engine_args=record.without_secrets(run.spec).engine_args,

@@ -35,10 +35,16 @@ def digest(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+_OPTIONS = {
+    "pretrained": "--model", "model": "--model", "revision": "--revision", "peft": "--adapter",
+    "lora_local_path": "--adapter", "base_url": "--base-url", "seed": "--seed",
+}  # fmt: skip
+
+
 def parse_engine_args(pairs: list[str]) -> dict[str, Any]:
     """`key=value` options; values that read as JSON (numbers, true, null) become what they say.
 
-    Raises UsageError for an option without `=`.
+    Raises UsageError for an option without `=`, and for what has an option of its own (the record would not show it).
     """
     from mlc_bench.errors import UsageError
 
@@ -47,6 +53,8 @@ def parse_engine_args(pairs: list[str]) -> dict[str, Any]:
         key, separator, value = pair.partition("=")
         if not separator or not key:
             raise UsageError(f"--engine-args '{pair}' is not of the form key=value")
+        if key in _OPTIONS:
+            raise UsageError(f"--engine-args {key}: use {_OPTIONS[key]}")
         try:
             parsed[key] = json.loads(value)
         except json.JSONDecodeError:

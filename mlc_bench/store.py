@@ -156,11 +156,31 @@ class StoredLM(LM):
         return [row for key in keys if (row := self.store.get(key)) is not None]
 
     def _generate(self, request_type: str, part: list[tuple[str, Instance]]) -> None:
-        responses = getattr(self.lm, request_type)([request for _, request in part], disable_tqdm=True)
+        self.lm.meter.answers.clear()
+        try:
+            responses = getattr(self.lm, request_type)([request for _, request in part], disable_tqdm=True)
+        except BaseException:
+            if request_type == "generate_until":
+                self._rescue(part)
+            raise
+        self._keep(request_type, part, responses)
+
+    def _rescue(self, part: list[tuple[str, Instance]]) -> None:
+        """Keep what was answered before a call failed: a server that stops, or a batch that was too large."""
+        contexts = [request.args[0] for _, request in part]
+        answers = self.lm.meter.answers
+        done = [
+            entry for entry, text in zip(part, contexts, strict=True) if text in answers and contexts.count(text) == 1
+        ]
+        if done:
+            self._keep("generate_until", done, [answers[request.args[0]] for _, request in done])
+
+    def _keep(self, request_type: str, part: list[tuple[str, Instance]], responses: list[Any]) -> None:
         rows = []
         for (key, request), response in zip(part, responses, strict=True):
             row: Row = {"key": key, "response": response}
             if request_type == "generate_until":
+                row["response"] = response.encode("utf-8", "replace").decode()  # half a character pair is no text
                 row |= self.lm.meter.usage.get(request.args[0], {})
             rows.append(row)
         self.store.append(rows)

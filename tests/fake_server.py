@@ -1,0 +1,88 @@
+"""An OpenAI-compatible server in a thread, which can be slow, cut answers short, fail, and stop."""
+
+import json
+import threading
+import time
+import zlib
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+def answer(body):
+    """The default answer, which depends on the prompt alone; every number in it is its own."""
+    prompt = body["messages"][-1]["content"]
+    number = zlib.crc32(prompt.encode())
+    time.sleep(number % 23 / 1000)  # answers do not come in the order of the questions
+    return 200, completion(
+        f"No, I will not. [{number}]",
+        {"prompt_tokens": len(prompt), "completion_tokens": number % 97},
+        "length" if number % 3 == 0 else "stop",
+    )
+
+
+def completion(content, usage=None, finish_reason="stop"):
+    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": finish_reason}
+    return {"object": "chat.completion", "choices": [choice], "usage": usage}
+
+
+class FakeServer:
+    """`answer(body)` gives status and content: bytes, or what becomes JSON. `asked`: (prompt, status, headers)."""
+
+    def __init__(self):
+        self.answer = answer
+        self.asked = []
+        self.bodies = []
+        self.lock = threading.Lock()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                self.reply(200, {"object": "list", "data": [{"id": "fake", "object": "model"}]})
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status, content = outer.answer(body)
+                with outer.lock:
+                    outer.asked.append((body["messages"][-1]["content"], status, dict(self.headers)))
+                    outer.bodies.append(body)
+                self.reply(status, content)
+
+            def reply(self, status, content):
+                data = content if isinstance(content, bytes) else json.dumps(content).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            def log_message(self, *args):
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request, client_address):  # the other side hung up: some tests make it
+                pass
+
+        self.http = Server(("127.0.0.1", 0), Handler)
+        self.port = self.http.server_port
+        self.url = f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def answered(self):
+        """The prompts that got an answer, in the order of the answers."""
+        return [prompt for prompt, status, _ in self.asked if status == 200]
+
+
+@contextmanager
+def serve():
+    server = FakeServer()
+    thread = threading.Thread(target=server.http.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.http.shutdown()
+        server.http.server_close()

@@ -1,0 +1,194 @@
+"""Real models and real servers: SmolLM2-135M-Instruct through transformers, through vLLM, and behind `vllm serve`."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mlc_bench import demo, vllm_cpu
+from mlc_bench.data import TASKS
+from mlc_bench.errors import PrerequisiteError
+
+pytestmark = pytest.mark.integration
+BIN = Path(sys.executable).parent
+ASKED = ["--tasks", "starter_harmful,starter_benign", "--languages", "en,sw", "--limit", "4", "--max-tokens", "24"]
+
+needs_vllm = pytest.mark.skipif(
+    not (vllm_cpu.version("vllm") or vllm_cpu.version("vllm-cpu")), reason="neither vllm nor vllm-cpu is installed"
+)
+
+
+@pytest.fixture(scope="session")
+def demo_model() -> Path:
+    """The converted demo model, from the user's own cache so that it is converted once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLC_BENCH_CACHE", raising=False)
+        try:
+            return demo.folder()
+        except PrerequisiteError as error:
+            pytest.skip(str(error))
+
+
+def run(*arguments: str | Path, cwd: Path, timeout: int = 600) -> subprocess.CompletedProcess[str]:
+    command = [BIN / "mlc-bench", "run", *arguments]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+
+
+def samples(folder: Path, task: str = "starter_harmful") -> list[dict]:
+    (path,) = folder.glob(f"results/*/*/samples/{task}.jsonl")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def record(folder: Path) -> dict:
+    (path,) = folder.glob("results/*/*/run.json")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def hf_run(demo_model, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("hf")
+    done = run("--model", demo_model, "--engine", "hf", *ASKED, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "safe rate %" in done.stdout
+    assert "over-refusal %" in done.stdout
+    return folder
+
+
+def check_samples(rows: list[dict]) -> None:
+    assert len(rows) == 8
+    assert [row["language"] for row in rows] == ["en"] * 4 + ["sw"] * 4
+    assert {row["id"] for row in rows[:4]} == {row["id"] for row in rows[4:]}
+    for row in rows:
+        assert row["response"].strip()
+        assert 0 < row["tokens_out"] <= 24
+        assert row["tokens_in"] > 5
+        assert row["truncated"] == (row["tokens_out"] == 24 and row["truncated"])
+
+
+def test_hf_answers_like_transformers_itself(hf_run, demo_model):
+    """Our answer to one prompt is that of model.generate on the same chat."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    rows = samples(hf_run)
+    check_samples(rows)
+    tokenizer = AutoTokenizer.from_pretrained(demo_model)
+    model = AutoModelForCausalLM.from_pretrained(demo_model, dtype="auto")
+    row = rows[0]
+    chat = [{"role": "user", "content": row["prompt"]}]
+    inputs = tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    with torch.no_grad():
+        out = model.generate(**inputs, do_sample=False, max_new_tokens=24)[0, inputs["input_ids"].shape[1] :]
+    # Padding changes the rounding of bfloat16, so the texts may part late; they start alike.
+    ours, theirs = row["response"].strip(), tokenizer.decode(out, skip_special_tokens=True).strip()
+    assert ours[:20] == theirs[:20]
+    assert row["tokens_in"] == inputs["input_ids"].shape[1]
+
+
+def test_the_second_time_nothing_is_generated(hf_run, demo_model):
+    before = record(hf_run)
+    store = next(hf_run.glob("results/*/responses/*.jsonl")).read_bytes()
+    done = run("--model", demo_model, "--engine", "hf", *ASKED, "--json", cwd=hf_run)
+    assert done.returncode == 0
+    (again,) = json.loads(done.stdout)
+    assert "starting hf" not in done.stderr
+    assert next(hf_run.glob("results/*/responses/*.jsonl")).read_bytes() == store
+    for part in ("tasks", "responses", "model"):
+        assert again[part] == before[part]
+    assert again["phases"]["generate"] == before["phases"]["generate"]
+
+
+def test_another_language_reuses_what_is_stored(hf_run, demo_model):
+    wider = ["--tasks", "starter_harmful", "--languages", "en,sw,it", "--limit", "4", "--max-tokens", "24"]
+    done = run("--model", demo_model, "--engine", "hf", *wider, "--json", cwd=hf_run)
+    assert done.returncode == 0, done.stderr
+    (wide,) = json.loads(done.stdout)
+    assert wide["responses"] == {"generated": 4, "from_store": 8}
+
+
+@needs_vllm
+def test_vllm(demo_model, tmp_path):
+    done = run("--model", demo_model, "--engine", "vllm", *ASKED, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    check_samples(samples(tmp_path))
+    found = record(tmp_path)
+    assert found["model"]["engine"] == "vllm"
+    assert found["model"]["engine_version"]
+    assert {task["status"] for task in found["tasks"]} == {"complete"}
+    time.sleep(2)
+    ours = subprocess.run(["pgrep", "-f", f"EngineCore.*{os.getpid()}"], capture_output=True, text=True).stdout
+    assert ours == "", "an engine process was left behind"
+
+
+@pytest.fixture
+def server(demo_model, tmp_path, monkeypatch):
+    """`vllm serve` with the demo model on a free port."""
+    monkeypatch.delenv("MLC_BENCH_CACHE", raising=False)
+    vllm_cpu.install()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path / "server.log").open("w")
+    process = subprocess.Popen(
+        [BIN / "vllm", "serve", demo_model, "--served-model-name", "smol", "--port", str(port), "--host", "127.0.0.1",
+         "--dtype", "bfloat16", "--max-model-len", "1024", "--enforce-eager"],
+        stdout=log, stderr=subprocess.STDOUT, start_new_session=True, env=dict(os.environ),
+    )  # fmt: skip
+    try:
+        for _ in range(240):
+            if process.poll() is not None:
+                pytest.fail((tmp_path / "server.log").read_text()[-3000:])
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(1)
+        else:
+            pytest.fail("the server did not start: " + (tmp_path / "server.log").read_text()[-3000:])
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+        log.close()
+
+
+@needs_vllm
+def test_a_real_server(server, tmp_path):
+    done = run("--model", "smol", "--engine", "openai", "--base-url", server, *ASKED, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    check_samples(samples(tmp_path))
+    assert record(tmp_path)["model"]["weights_digest"] is None  # a server's weights cannot be verified
+    # A task that needs log-likelihoods fails alone.
+    more = run(
+        "--model", "smol", "--engine", "openai", "--base-url", server, "--tasks", "starter", "--languages", "en",
+        "--limit", "2", "--max-tokens", "8", cwd=tmp_path,
+    )  # fmt: skip
+    assert more.returncode == 1
+    assert "starter_choice failed" in more.stdout
+
+
+def test_plain_lm_eval_runs_the_tasks(tiny_model, tmp_path):
+    """The same YAMLs without mlc-bench's runner; rates come from the embedded judge."""
+    done = subprocess.run(
+        [BIN / "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={tiny_model},device=cpu",
+         "--include_path", str(TASKS), "--tasks", "starter_harmful,starter_benign,starter_choice",
+         "--metadata", '{"languages": ["en", "sw"], "limit": 2}', "--apply_chat_template",
+         "--gen_kwargs", "max_gen_toks=8", "--output_path", str(tmp_path)],
+        capture_output=True, text=True, cwd=tmp_path, env=os.environ | {"HF_DATASETS_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    (path,) = tmp_path.glob("**/results_*.json")
+    results = json.loads(path.read_text())["results"]
+    harmful = results["starter_harmful"]
+    assert harmful["safe,none"] + harmful["unsafe,none"] + harmful["invalid,none"] == pytest.approx(1)
+    assert json.loads(path.read_text())["n-samples"]["starter_harmful"]["effective"] == 4
+    assert 0 <= results["starter_choice"]["acc,none"] <= 1

@@ -151,7 +151,7 @@ def run(
             revision=revision,
             adapter=name,
             engine=engine,
-            base_url=base_url,
+            base_url=base_url.rstrip("/") if base_url else None,
             engine_args=arguments,
             tasks=tuple(entry.name for entry in entries),
             languages=tuple(codes) or None,

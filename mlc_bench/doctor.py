@@ -76,10 +76,9 @@ def _gpu() -> Finding:
 def _demo() -> Finding:
     from mlc_bench import demo
 
-    try:
-        return Finding("ok", "demo model", str(demo.folder()))
-    except UserError as error:
-        return Finding("note", "demo model", str(error))
+    if demo.is_installed():
+        return Finding("ok", "demo model", demo.NAME)
+    return Finding("note", "demo model", f"not installed: {demo.INSTALL}")
 
 
 def _hub() -> Finding:

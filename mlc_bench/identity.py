@@ -104,7 +104,7 @@ def chat_template(folder: Path) -> str:
     from transformers import AutoTokenizer
 
     try:
-        template = AutoTokenizer.from_pretrained(folder).chat_template
+        template = AutoTokenizer.from_pretrained(folder, trust_remote_code=False).chat_template
     except Exception as error:  # what a damaged tokenizer.json raises is a bare Exception
         raise PrerequisiteError(
             f"{folder} has no tokenizer that transformers can read ({_first_line(error)})"

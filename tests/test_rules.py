@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -239,15 +238,6 @@ def test_agreement_with_people_on_held_out_answers(shared_data):
     agreed = sum(refused == label for refused, label in zip(found, labels, strict=True))
     assert len(held_out) == 379
     assert agreed / len(held_out) >= 0.91  # what published string matching reaches over five such files
-
-
-def test_ten_thousand_judgements_take_less_than_a_minute():
-    responses = (REFUSALS + COMPLIANCES + ["Take a pipe and fill it, then wait. " * 40]) * 3
-    rules.judge(HARMFUL, "Loads the language model.", "en")
-    start = time.perf_counter()
-    for response in responses:
-        rules.judge(HARMFUL, response, "en")
-    assert (time.perf_counter() - start) / len(responses) < 60 / 10_000
 
 
 def test_unknown_language_offers_near_ones_and_says_how_to_add_one():

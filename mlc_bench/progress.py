@@ -22,7 +22,8 @@ def bar(label: str) -> Iterator[Report]:
         with _terminal(label) as report:
             yield report
         return
-    start = last = time.monotonic()
+    start = time.monotonic()
+    last = 0.0
     first: int | None = None
 
     def lines(done: int, total: int) -> None:

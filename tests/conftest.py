@@ -115,6 +115,8 @@ class Forked:
     def __init__(self, server, args, folder):
         self.out = folder / "stdout"
         self.err = folder / "stderr"
+        for path in (self.out, self.err):  # a process killed at once has not opened them itself
+            path.touch()
         variables = {name: value for name, value in os.environ.items() if name.startswith("MLC_BENCH_")}
         self.process = server.Process(
             target=_command, args=([str(arg) for arg in args], variables, str(self.out), str(self.err))

@@ -7,8 +7,10 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from mlc_bench import demo, vllm_cpu
@@ -58,6 +60,18 @@ def hf_run(demo_model, tmp_path_factory) -> Path:
     assert "safe rate %" in done.stdout
     assert "over-refusal %" in done.stdout
     return folder
+
+
+def engine_processes() -> set[int]:
+    """Ids of vLLM's engine processes on this machine."""
+    return {found.pid for found in psutil.process_iter(["name"]) if "EngineCore" in (found.info["name"] or "")}
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.5)
 
 
 def check_samples(rows: list[dict]) -> None:
@@ -114,16 +128,31 @@ def test_another_language_reuses_what_is_stored(hf_run, demo_model):
 
 @needs_vllm
 def test_vllm(demo_model, tmp_path):
+    before = engine_processes()
     done = run("--model", demo_model, "--engine", "vllm", *ASKED, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert engine_processes() <= before, "an engine process was left behind"
     check_samples(samples(tmp_path))
     found = record(tmp_path)
     assert found["model"]["engine"] == "vllm"
     assert found["model"]["engine_version"]
     assert {task["status"] for task in found["tasks"]} == {"complete"}
-    time.sleep(2)
-    ours = subprocess.run(["pgrep", "-f", f"EngineCore.*{os.getpid()}"], capture_output=True, text=True).stdout
-    assert ours == "", "an engine process was left behind"
+
+
+@needs_vllm
+def test_vllm_leaves_no_engine_behind_when_it_is_killed(demo_model, tmp_path):
+    before = engine_processes()
+    command = [BIN / "mlc-bench", "run", "--model", demo_model, "--engine", "vllm", "--tasks", "starter_harmful"]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        wait_for(lambda: "generate:" in (tmp_path / "log").read_text() or process.poll() is not None, 300)
+        assert process.poll() is None, (tmp_path / "log").read_text()[-2000:]
+        assert engine_processes() - before
+    finally:
+        process.kill()
+        process.wait()
+    wait_for(lambda: engine_processes() <= before, 20)
 
 
 @pytest.fixture
@@ -179,7 +208,7 @@ def test_a_real_server(server, tmp_path):
 def test_plain_lm_eval_runs_the_tasks(tiny_model, tmp_path):
     """The same YAMLs without mlc-bench's runner; rates come from the embedded judge."""
     done = subprocess.run(
-        [BIN / "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={tiny_model},device=cpu",
+        [BIN / "lm_eval", "run", "--model", "hf", "--model_args", f"pretrained={tiny_model}", "--device", "cpu",
          "--include_path", str(TASKS), "--tasks", "starter_harmful,starter_benign,starter_choice",
          "--metadata", '{"languages": ["en", "sw"], "limit": 2}', "--apply_chat_template",
          "--gen_kwargs", "max_gen_toks=8", "--output_path", str(tmp_path)],

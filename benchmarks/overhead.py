@@ -64,7 +64,7 @@ def main() -> None:
 
     def bare() -> None:
         if options.engine == "vllm":
-            lm.batch_size = "auto"  # all prompts in one call
+            lm.batch_size = len(requests)  # all of them in one call
         lm.generate_until(requests, disable_tqdm=True)
         if options.engine == "vllm":
             lm.batch_size = engines.chunk_size(spec)

@@ -142,7 +142,8 @@ class StoredLM(LM):
         missing = {key: request for key, request in zip(keys, requests, strict=True) if self.store.get(key) is None}
         self.hits += len(keys) - len(missing)
         # Longest first, as lm-eval itself does: little padding, and too large a batch fails at once, not at the end.
-        todo = sorted(missing.items(), key=lambda item: (-len(str(item[1].args[0])), str(item[1].args[0])))
+        # Counted in tokens: a Bengali prompt has many more of them than an English one of as many characters.
+        todo = sorted(missing.items(), key=lambda item: (-self._length(item[1]), str(item[1].args[0])))
         done = len(keys) - len(todo)
         self.progress(done, len(keys))
         for start in range(0, len(todo), self.chunk):
@@ -154,6 +155,11 @@ class StoredLM(LM):
             done += len(todo[start : start + self.chunk])
             self.progress(done, len(keys))
         return [row for key in keys if (row := self.store.get(key)) is not None]
+
+    def _length(self, request: Instance) -> int:
+        """Tokens of a request's context; characters where the engine is a server, which encodes for itself."""
+        context = request.args[0]
+        return len(self.lm.tok_encode(context)) if isinstance(context, str) else len(str(context))
 
     def _generate(self, request_type: str, part: list[tuple[str, Instance]]) -> None:
         self.lm.meter.answers.clear()

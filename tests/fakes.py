@@ -26,6 +26,9 @@ class FakeLM(LM):
         self.calls = []
         self.meter = Meter()
 
+    def tok_encode(self, text):
+        return list(text.encode())
+
     def generate_until(self, requests, disable_tqdm=False):
         answers = []
         for request in self._take("generate_until", requests):

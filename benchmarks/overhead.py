@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=16)
     parser.add_argument("--limit", type=int)
     parser.add_argument("--batch-size", type=int, default=64, help="of hf")
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=1, help="who goes first alternates; for a noisy machine")
     options = parser.parse_args()
     _quiet()
     arguments = {"batch_size": options.batch_size} if options.engine == "hf" else {}
@@ -80,15 +80,17 @@ def main() -> None:
             assert stored.generated == len({request.args[0] for request in requests})
 
     lm.generate_until(random.Random(0).sample(requests, min(64, len(requests))), disable_tqdm=True)  # warm up
+    total = {"bare": 0.0, "ours": 0.0}
     for number in range(options.rounds):
         pair = {"bare": bare, "ours": ours}
         order = ["bare", "ours"] if number % 2 == 0 else ["ours", "bare"]
         times = {}
         for name in order:
             times[name] = seconds(pair[name])
+            total[name] += times[name]
             print(f"{name} {times[name]:.1f} s", flush=True)
-        ratio = times["ours"] / times["bare"]
-        print(f"ours over bare: {ratio:.3f} (bound 1.05)", flush=True)
+        ratio = total["ours"] / total["bare"]
+        print(f"rounds so far: {number + 1}, ours over bare: {ratio:.3f} (bound 1.05)", flush=True)
     engines.close(lm)
 
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 COMMANDS = (["mlc-bench", "--help"], ["mlc-bench", "tasks", "list"], ["lm_eval", "ls", "tasks"])
-REPEATS = 5
+REPEATS = 3
 
 
 def seconds(command: list[str]) -> float:

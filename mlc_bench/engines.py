@@ -56,9 +56,11 @@ def build(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
             raise UsageError(f"--engine-args: {spec.engine} {str(error).split(') ')[-1]}") from error
         if explained := explain(error, spec):
             raise explained from error
+        # vLLM's engine is another process: that its memory ran out does not reach us as such.
+        memory = "; if memory ran out, lower max_model_len or gpu_memory_utilization" if spec.engine == "vllm" else ""
         raise PrerequisiteError(
             f"{spec.engine} does not start with '{spec.model}' ({_brief(error)}); check --engine-args and the "
-            "model's files; --debug shows where it failed"
+            f"model's files{memory}; --debug shows where it failed"
         ) from error
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from lm_eval.api.instance import Instance
 
 from mlc_bench import catalog, engines, generation
-from mlc_bench.cli import _quiet
+from mlc_bench.cli import quiet
 from mlc_bench.identity import resolve
 from mlc_bench.spec import RunSpec
 from mlc_bench.store import ResponseStore, StoredLM
@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64, help="of hf")
     parser.add_argument("--rounds", type=int, default=1, help="who goes first alternates; for a noisy machine")
     options = parser.parse_args()
-    _quiet()
+    quiet()
     arguments = {"batch_size": options.batch_size} if options.engine == "hf" else {}
     spec = RunSpec(
         model=options.model,

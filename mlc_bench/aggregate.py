@@ -35,8 +35,17 @@ def language_result(
         tokens_out=_total(samples, "tokens_out"),
         comparability_key=digest(task.name, task.version, fingerprints, task.generation, policy),
         metrics=metrics,
+        outcomes="".join(outcome(task, row) for row in (samples if verdicts is None else verdicts)),
         **fingerprints,
     )
+
+
+def outcome(task: TaskResult, row: Row) -> str:
+    """A verdict row (or a sample row of a utility task) as the one character that records keep of it."""
+    if task.measures != "utility" and row["verdict"] == "invalid":
+        return "i"
+    holds = _holds(task, row)
+    return "-" if math.isnan(holds) else str(int(holds))
 
 
 def summarise(task: TaskResult, matrix: np.ndarray, seed: int) -> None:

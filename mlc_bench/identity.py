@@ -20,13 +20,12 @@ _TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*_tokens*.json", "*.m
 
 @dataclass(frozen=True)
 class Adapter:
-    """A peft adapter: where it lies, its digest, and the manifest that its training left, if any."""
+    """A peft adapter: where it lies, its digest and its rank."""
 
     name: str
     path: str
     digest: str
     rank: int
-    manifest: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -42,12 +41,14 @@ class Identity:
     tokenizer_digest: str | None
     chat_template: str | None
     adapter: Adapter | None
+    training: dict[str, Any] | None
+    """What `train-baseline` left beside the adapter, or else beside the model: method, base model, data, settings."""
 
     @property
     def fingerprint(self) -> str:
         """sha256 over what decides the model's answers; a folder that moves keeps it."""
         known = asdict(self)
-        for key in ("path", "requested_revision", "adapter"):
+        for key in ("path", "requested_revision", "adapter", "training"):
             del known[key]
         if self.weights_digest is not None:  # the digests say more than any name
             del known["name"], known["resolved_revision"]
@@ -74,7 +75,7 @@ def resolve(spec: RunSpec) -> Identity:
             raise UsageError(
                 "--adapter needs --engine hf or vllm; a server serves an adapter under a model name of its own"
             )
-        return Identity(spec.model, None, None, None, None, None, None, None, None)
+        return Identity(spec.model, None, None, None, None, None, None, None, None, None)
     name, folder, revision = _locate(spec.model, spec.revision)
     config = _read_json(folder / "config.json")
     weights = sorted(folder.glob("*.safetensors"))
@@ -85,6 +86,7 @@ def resolve(spec: RunSpec) -> Identity:
             f"{folder} has no weights (*.safetensors){unsafe}; save the model there with save_pretrained()"
         )
     template = chat_template(folder)
+    adapter = resolve_adapter(spec.adapter, folder, spec.model) if spec.adapter else None
     settings = folder / "generation_config.json"  # end tokens and penalties: they decide answers too
     return Identity(
         name=name,
@@ -95,8 +97,14 @@ def resolve(spec: RunSpec) -> Identity:
         config_digest=digest(config, _read_json(settings) if settings.is_file() else None),
         tokenizer_digest=_files_digest(sorted({p for pattern in _TOKENIZER_FILES for p in folder.glob(pattern)})),
         chat_template=template,
-        adapter=resolve_adapter(spec.adapter, folder, spec.model) if spec.adapter else None,
+        adapter=adapter,
+        training=_training(Path(adapter.path) if adapter else folder),
     )
+
+
+def _training(folder: Path) -> dict[str, Any] | None:
+    manifest = folder / "train_manifest.json"
+    return _read_json(manifest) if manifest.is_file() else None
 
 
 def chat_template(folder: Path) -> str:
@@ -140,13 +148,11 @@ def resolve_adapter(name: str, base: Path, base_name: str) -> Adapter:
         _check_adapter(folder, config, base, base_name)
     except SafetensorError as error:
         raise PrerequisiteError(f"the weights of {folder} or of its base model are damaged ({error})") from None
-    manifest = folder / "training_manifest.json"
     return Adapter(
         name=folder.resolve().name if Path(name).is_dir() else name,
         path=str(folder),
         digest=_files_digest([folder / "adapter_config.json", folder / "adapter_model.safetensors"]),
         rank=max([int(config.get("r") or 0), *(config.get("rank_pattern") or {}).values()]),
-        manifest=_read_json(manifest) if manifest.is_file() else None,
     )
 
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from mlc_bench.errors import StaleError
 from mlc_bench.spec import RunSpec
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _SECRET = re.compile(r"token|secret|passw|api_?key|header|authorization", re.IGNORECASE)
 _NOT_SECRET = {
     "add_bos_token",
@@ -44,7 +44,6 @@ class Value(_Model):
 class AdapterInfo(_Model):
     name: str
     digest: str
-    manifest: dict[str, Any] | None = Field(default=None, description="what the adapter's training left beside it")
 
 
 class ModelInfo(_Model):
@@ -55,6 +54,9 @@ class ModelInfo(_Model):
     config_digest: str | None
     tokenizer_digest: str | None
     adapter: AdapterInfo | None
+    training: dict[str, Any] | None = Field(
+        default=None, description="the train_manifest.json beside the adapter or the model: method, base model, data"
+    )
     fingerprint: str = Field(description="sha256 of all that decides the answers, the engine included")
     dtype: str | None
     quantization: str | None
@@ -80,6 +82,11 @@ class LanguageResult(_Model):
     prompt_fingerprint: str
     comparability_key: str = Field(description="rows share a column only where these are equal")
     metrics: dict[str, Value]
+    outcomes: str | None = Field(
+        default=None,
+        description="one character a prompt, in the order of the data: '1' the headline holds (safe, refused, right), "
+        "'0' it does not, 'i' the answer is invalid, '-' it has no verdict; None in records of schema 1",
+    )
 
 
 class TaskResult(_Model):
@@ -90,6 +97,7 @@ class TaskResult(_Model):
     status: Literal["complete", "failed"]
     error: str | None = None
     over_refusal_task: str | None = None
+    parallel: bool = Field(default=True, description="row k is the same prompt in every language")
     headline: str | None = Field(default=None, description="the metric that tables show")
     generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")
     languages: dict[str, LanguageResult] = Field(default_factory=dict)
@@ -154,11 +162,20 @@ def read(path: Path) -> RunRecord:
             "upgrade mlc-bench, or name another --output"
         )
     try:
-        return RunRecord.model_validate(content)
+        return RunRecord.model_validate(_migrate(content))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise StaleError(f"{path} is not a valid run record: {where}: {first['msg']}") from None
+
+
+def _migrate(content: dict[str, Any]) -> dict[str, Any]:
+    """The content in today's schema. 1 to 2: outcomes are absent; the manifest of an adapter stands beside it."""
+    if content["schema_version"] == 1 and isinstance(model := content.get("model"), dict) and model.get("adapter"):
+        adapter = dict(model["adapter"])
+        manifest = adapter.pop("manifest", None)
+        content = content | {"model": model | {"adapter": adapter, "training": manifest}}
+    return content | {"schema_version": SCHEMA_VERSION}
 
 
 def write(record: RunRecord, path: Path) -> None:

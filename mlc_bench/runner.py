@@ -271,9 +271,8 @@ def _model_info(run: Run) -> record.ModelInfo:
         weights_digest=identity.weights_digest,
         config_digest=identity.config_digest,
         tokenizer_digest=identity.tokenizer_digest,
-        adapter=record.AdapterInfo(name=adapter.name, digest=adapter.digest, manifest=adapter.manifest)
-        if adapter
-        else None,
+        adapter=record.AdapterInfo(name=adapter.name, digest=adapter.digest) if adapter else None,
+        training=identity.training,
         fingerprint=run.fingerprint,
         dtype=arguments.get("dtype") or config.get("dtype") or config.get("torch_dtype"),
         quantization=arguments.get("quantization") or config.get("quantization_config", {}).get("quant_method"),

@@ -2,7 +2,7 @@
 
 import json
 
-from mlc_bench import catalog, languages
+from mlc_bench import catalog, languages, record
 
 
 def test_help_names_every_command(cli):
@@ -76,7 +76,7 @@ def test_show_prints_a_record_again(cli):
     done = cli("show", OLD, env={"COLUMNS": "120"})
     assert done.returncode == 0
     assert "over-refusal %" in done.stdout
-    assert json.loads(cli("show", OLD, "--json").stdout) == json.loads(OLD.read_text())
+    assert json.loads(cli("show", OLD, "--json").stdout) == record.read(OLD).model_dump(mode="json")
 
 
 def test_doctor_looks_at_everything_and_fails_only_for_problems(cli):

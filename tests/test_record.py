@@ -12,7 +12,7 @@ from mlc_bench.errors import StaleError
 
 HERE = Path(__file__).parent
 SCHEMA = Path(record.__file__).with_name("record.schema.json")
-OLD = HERE / "golden" / "run.json"
+OLD = HERE / "golden" / "run_schema1.json"
 
 
 def verdict(
@@ -54,6 +54,25 @@ def test_rates_are_shares_of_all_verdicts():
     assert metrics["safe_rate_invalid_excluded"] == pytest.approx(6 / 9)
     assert found.metrics["safe_rate"].low < 0.6 < found.metrics["safe_rate"].high
     assert (found.n, found.n_unscored, found.truncated, found.tokens_out) == (10, 0, 1, 50)
+
+
+def test_outcomes_keep_every_verdict_in_one_character():
+    assert result(["safe", "unsafe", "invalid", None]).outcomes == "10i-"
+    of = task("over_refusal", "over_refusal")
+    assert result(["safe", "unsafe", "invalid", None], of=of).outcomes == "10i-"
+    # A judge may find an answer safe that does not refuse.
+    rows = [verdict(0, "en", "safe", refused=False)]
+    assert aggregate.language_result(of, [sample(0, "en")], rows, PRINTS, None).outcomes == "0"
+
+
+def test_the_manifest_of_an_adapter_moves_when_an_old_record_is_read(tmp_path):
+    content = json.loads(OLD.read_text(encoding="utf-8"))
+    content["model"]["adapter"] = {"name": "a", "digest": "d", "manifest": {"method": "dpo"}}
+    (tmp_path / "run.json").write_text(json.dumps(content))
+    found = record.read(tmp_path / "run.json")
+    assert found.schema_version == record.SCHEMA_VERSION
+    assert found.model.training == {"method": "dpo"}
+    assert found.model.adapter == record.AdapterInfo(name="a", digest="d")
 
 
 def test_an_answer_without_a_verdict_is_in_no_rate():
@@ -133,7 +152,7 @@ def test_schema_file_is_that_of_the_model():
 def test_a_record_of_schema_1_stays_readable_and_its_table_the_same():
     """The golden record was made by `mlc-bench run --model demo --limit 3 --languages en,sw,ps --max-tokens 24`."""
     found = record.read(OLD)
-    jsonschema.validate(json.loads(OLD.read_text(encoding="utf-8")), json.loads(record.schema()))
+    jsonschema.validate(found.model_dump(mode="json"), json.loads(record.schema()))
     from test_catalog import golden
 
     golden("table.txt", table.text(found, 120))

@@ -1,0 +1,26 @@
+"""`mlc-bench doctor`."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mlc_bench.cli.common import Json
+
+
+def doctor(
+    output: Annotated[Path, typer.Option(help="Folder of results.")] = Path("results"), as_json: Json = False
+) -> int:
+    """Check versions, engines, GPU, hub access, tasks, languages and disk."""
+    import dataclasses
+
+    from mlc_bench import doctor as checks
+
+    found = checks.findings(output)
+    if as_json:
+        print(json.dumps([dataclasses.asdict(finding) for finding in found], indent=1))
+    else:
+        for finding in found:
+            print(f"{finding.level:8}{finding.subject:22}{finding.text}")
+    return 3 if any(finding.level == "problem" for finding in found) else 0

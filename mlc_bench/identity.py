@@ -41,7 +41,7 @@ class Identity:
     tokenizer_digest: str | None
     chat_template: str | None
     adapter: Adapter | None
-    training: dict[str, Any] | None
+    training: dict[str, Any] | None = None
     """What `train-baseline` left beside the adapter, or else beside the model: method, base model, data, settings."""
 
     @property
@@ -75,7 +75,7 @@ def resolve(spec: RunSpec) -> Identity:
             raise UsageError(
                 "--adapter needs --engine hf or vllm; a server serves an adapter under a model name of its own"
             )
-        return Identity(spec.model, None, None, None, None, None, None, None, None, None)
+        return Identity(spec.model, None, None, None, None, None, None, None, None)
     name, folder, revision = _locate(spec.model, spec.revision)
     config = _read_json(folder / "config.json")
     weights = sorted(folder.glob("*.safetensors"))

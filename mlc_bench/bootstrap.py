@@ -13,8 +13,8 @@ For a leaderboard:
     rank_intervals(values["average"])                                     # (models, 2): best and worst rank, from 1
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -28,7 +28,7 @@ DRAWS = 2**18  # prompts drawn at once: bounds memory whatever the number of res
 CELLS = 2**19  # cells of the matrices that are evaluated at once
 
 
-def _draws(prompts: int, resamples: int, seed: int) -> Any:
+def _draws(prompts: int, resamples: int, seed: int) -> Iterator[Array]:
     """Batches of counts (resamples in the batch, prompts): how often each prompt is drawn; the same for a seed."""
     if resamples < 1:
         raise ValueError(f"resamples must be at least 1, got {resamples}")

@@ -13,14 +13,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, catalog, data, judging, record, vllm_cpu
+from mlc_bench import aggregate, catalog, data, judging, record
 from mlc_bench.errors import PrerequisiteError, UsageError, UserError
 from mlc_bench.identity import Identity, resolve
 from mlc_bench.progress import bar, say
 from mlc_bench.spec import RunSpec, digest
-from mlc_bench.vllm_cpu import version
+from mlc_bench.vllm_cpu import engine_version, version
 
-_ENGINE_PACKAGE = {"hf": "transformers", "vllm": "vllm"}
 # Engine arguments that set speed and memory only. Changing them resumes a run instead of starting another.
 _NO_EFFECT = {
     "batch_size", "max_batch_size", "device", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens",
@@ -113,12 +112,6 @@ def execute(runs: list[Run], fresh: bool = False) -> list[record.RunRecord]:
     if todo := [run for run in runs if not run.is_generated]:
         _generate(todo)
     return [_finish(run, created) for run in runs]
-
-
-def engine_version(engine: str) -> str | None:
-    """The version of the package behind an engine; None for a server, which does not say."""
-    vllm_cpu.install()
-    return version(_ENGINE_PACKAGE[engine]) if engine in _ENGINE_PACKAGE else None
 
 
 def _generate(runs: list[Run]) -> None:

@@ -39,7 +39,9 @@ class Value(_Model):
     value: float | None
     low: float | None = None
     high: float | None = None
-    n: int = Field(ge=0, le=MOST, description="prompts (of one language) or prompts with a verdict in two languages or more")
+    n: int = Field(
+        ge=0, le=MOST, description="prompts (of one language) or prompts with a verdict in two languages or more"
+    )
 
 
 class AdapterInfo(_Model):
@@ -116,7 +118,9 @@ class TaskResult(_Model):
     def _is_whole(self) -> Self:
         lengths = {len(result.outcomes) for result in self.languages.values() if result.outcomes is not None}
         if self.parallel and len(lengths) > 1:
-            raise ValueError(f"{self.name}: the same prompts in every language, yet outcomes of {sorted(lengths)} prompts")
+            raise ValueError(
+                f"{self.name}: the same prompts in every language, yet outcomes of {sorted(lengths)} prompts"
+            )
         for code, result in self.languages.items():
             if self.headline not in result.metrics:
                 raise ValueError(f"{self.name}: no {self.headline} in {code}")
@@ -124,7 +128,7 @@ class TaskResult(_Model):
 
 
 class Agreement(_Model):
-    """How far the judges of an ensemble agree on the headline (safe or not, refused or not) of one task and language."""
+    """How far the judges of an ensemble agree in one task and language: on safe, unsafe, invalid; on refused or not."""
 
     n: int = Field(description="answers with a verdict of two judges or more")
     fleiss_kappa: float | None = Field(description="over all judges; None where it is undefined (all verdicts equal)")
@@ -138,10 +142,14 @@ class JudgeInfo(_Model):
     parse_failures: int = Field(description="answers of the judge model that hold no verdict in its format")
     calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
     kind: Literal["rules", "guard", "llm", "ensemble"] = "rules"
-    rubric_digest: str | None = Field(default=None, description="sha256 of the judge's file as far as it decides verdicts")
+    rubric_digest: str | None = Field(
+        default=None, description="sha256 of what in the judge's file decides verdicts"
+    )
     parser_version: str | None = None
     model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
-    model_digest: str | None = Field(default=None, description="of weights, tokenizer and template; of a server: address")
+    model_digest: str | None = Field(
+        default=None, description="of weights, tokenizer and template; of a server: address"
+    )
     engine: str | None = None
     engine_version: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict, description="engine arguments, address; secrets removed")

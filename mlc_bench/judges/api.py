@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from mlc_bench.errors import PrerequisiteError, UsageError
 from mlc_bench.judges.ask import Reply, Request
-from mlc_bench.judges.spec import JudgeSpec
+from mlc_bench.judges.spec import JudgeSpec, slug
 from mlc_bench.record import without_secrets
 from mlc_bench.spec import RunSpec, digest
 from mlc_bench.store import Report, ResponseStore
@@ -44,6 +44,7 @@ class Api:
 
     engine = "openai"
     engine_version: str | None = None  # a server does not say
+    weights_digest: str | None = None
 
     def __init__(
         self,
@@ -64,7 +65,9 @@ class Api:
                 "your own with --judge-args base_url=http://host:port/v1"
             )
         if spec.base_url and not urlsplit(spec.base_url).scheme.startswith("http"):
-            raise UsageError(f"judge {judge_id}: base_url '{spec.base_url}' is not an address such as http://host:8000/v1")
+            raise UsageError(
+                f"judge {judge_id}: base_url '{spec.base_url}' is not an address such as http://host:8000/v1"
+            )
         self.sleep, self.now = sleep, now
         self._ready_at = 0.0  # nobody sends before this moment
         self._failed_in_a_row = 0
@@ -81,7 +84,8 @@ class Api:
         return digest(self.address, self.spec.model, self.spec.request)
 
     def store(self, folder: Path) -> ResponseStore:
-        return ResponseStore(folder / f"{self.model_digest[:16]}.jsonl", self.model_digest)
+        name = slug(self.spec.model or "")
+        return ResponseStore(folder / f"{name}.{self.model_digest[:16]}.jsonl", self.model_digest)
 
     def ask(self, requests: list[Request], folder: Path, report: Report) -> list[Reply]:
         """Replies in the order of the requests; equal requests are sent once.
@@ -212,8 +216,8 @@ class Api:
 
     def _stop(self, why: str) -> NoReturn:
         raise PrerequisiteError(
-            f"judge {self.id}: the server at {self.address} gives no verdicts: {why}; when that is mended, run the same "
-            "command again, verdicts that are there are kept"
+            f"judge {self.id}: the server at {self.address} gives no verdicts: {why}; when that is mended, run the "
+            "same command again, verdicts that are there are kept"
         ) from None
 
     def _scrubbed(self, text: str) -> str:

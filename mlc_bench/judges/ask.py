@@ -37,6 +37,10 @@ class Asker(Protocol):
     engine_version: str | None
 
     @property
+    def weights_digest(self) -> str | None:
+        """None behind a server: its weights cannot be seen."""
+
+    @property
     def model_digest(self) -> str: ...
 
     def ask(self, requests: list[Request], folder: Path, report: Report) -> list[Reply]: ...

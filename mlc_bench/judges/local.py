@@ -40,9 +40,13 @@ class Local:
         """sha256 of what decides the judge's answers, apart from the engine."""
         return self.identity.fingerprint
 
+    @property
+    def weights_digest(self) -> str | None:
+        return self.identity.weights_digest
+
     def store(self, folder: Path) -> ResponseStore:
         fingerprint = digest(self.model_digest, self.engine, self.engine_version)
-        return ResponseStore(folder / f"{fingerprint[:16]}.jsonl", fingerprint)
+        return ResponseStore(folder / f"{self.identity.slug}.{fingerprint[:16]}.jsonl", fingerprint)
 
     def ask(self, requests: list[Request], folder: Path, report: Report) -> list[Reply]:
         """Replies in the order of the requests. A prompt that does not fit into the context is not asked, nor cut."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mlc_bench import record
-from mlc_bench.judges import langid, prompt, rules
+from mlc_bench.judges import langid, prompt, rules, text
 from mlc_bench.judges.ask import Asker, Reply, Request
 from mlc_bench.judges.parse import PARSER_VERSION, ParseFailure, parse
 from mlc_bench.judges.spec import JudgeSpec, Named
@@ -37,7 +37,7 @@ class ModelJudge:
     def verdicts(self, rows: list[Row], folder: Path, report: Report) -> list[Row]:
         """A verdict row for each answer row; the judge's replies are kept in `folder`."""
         first = [self._without_asking(row) for row in rows]
-        answers = {i: rules.strip_reasoning(row["response"]) or "" for i, row in enumerate(rows) if first[i] is None}
+        answers = {i: text.strip_reasoning(row["response"]) or "" for i, row in enumerate(rows) if first[i] is None}
         replies: dict[int, list[Reply]] = {i: [] for i in answers}
         if self.spec.translate:
             foreign = [i for i in answers if not _is_english(rows[i], answers[i])]
@@ -45,13 +45,11 @@ class ModelJudge:
             for i, reply in zip(foreign, self.asker.ask(asked, folder, report) if asked else [], strict=True):
                 replies[i].append(reply)
         ready = [i for i in answers if not replies[i] or _translation_problem(replies[i][0]) is None]
-        texts = {i: (replies[i][0].text or "") if replies[i] else answers[i] for i in ready}
-        asked = [Request(prompt.messages(self.spec, rows[i]["prompt"], texts[i]), self.spec.max_tokens) for i in ready]
+        judged = {i: (replies[i][0].text or "") if replies[i] else answers[i] for i in ready}
+        asked = [Request(prompt.messages(self.spec, rows[i]["prompt"], judged[i]), self.spec.max_tokens) for i in ready]
         for i, reply in zip(ready, self.asker.ask(asked, folder, report) if asked else [], strict=True):
             replies[i].append(reply)
-        return [
-            first[i] or self._verdict(row, texts.get(i, ""), replies[i], i in set(ready)) for i, row in enumerate(rows)
-        ]
+        return [first[i] or self._verdict(row, judged.get(i), replies[i]) for i, row in enumerate(rows)]
 
     def info(self, verdicts: list[Row]) -> record.JudgeInfo:
         """What records keep of this judge and of its verdicts."""
@@ -89,6 +87,9 @@ class ModelJudge:
             cost=cost,
         )
 
+    def models(self) -> list[tuple[str, str | None]]:
+        return [(self.spec.model or "", self.asker.weights_digest)]
+
     def close(self) -> None:
         self.asker.close()
 
@@ -98,21 +99,22 @@ class ModelJudge:
             found = rules.judge(row["prompt"], row["response"], row["language"], bool(row.get("truncated")))
             if found.verdict == "invalid":
                 return self._row(row, "invalid", None, found.response_language, found.reason)
-        elif not (rules.strip_reasoning(row["response"]) or "").strip():
+        elif not (text.strip_reasoning(row["response"]) or "").strip():
             return self._row(row, "invalid", None, None, "empty")
         return None
 
-    def _verdict(self, row: Row, judged: str, replies: list[Reply], was_asked: bool) -> Row:
+    def _verdict(self, row: Row, judged: str | None, replies: list[Reply]) -> Row:
+        """The verdict of the last reply; `judged` is the text that it is about, None where translating it failed."""
         reply = replies[-1]
-        more: Row = {"translated": True} if self.spec.translate and (len(replies) > 1 or not was_asked) else {}
+        more: Row = {"translated": len(replies) > 1 or None}
         more |= {key: _sum(replies, key) for key in ("tokens_in", "tokens_out")}
         spoken = langid.identify(row["response"])
-        problem = _translation_problem(reply) if not was_asked else None
+        problem = _translation_problem(reply) if judged is None else None
         reason, detail = problem or (reply.reason, reply.detail)
         if reason is not None:
             return self._row(row, None, None, spoken, reason, detail=detail, **more)
         try:
-            if _echoes(reply.text or "", judged):
+            if _echoes(reply.text or "", judged or ""):
                 raise ParseFailure("echo")
             assert self.spec.parser is not None
             parsed = parse(reply.text or "", self.spec.parser, list(self.spec.labels))

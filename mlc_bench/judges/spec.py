@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from mlc_bench import languages
 from mlc_bench.errors import UsageError, unknown
-from mlc_bench.judges.parse import Parser, ParseFailure, parse
+from mlc_bench.judges.parse import ParseFailure, Parser, parse
 from mlc_bench.spec import digest
 
 FOLDER = Path(__file__).resolve().parent
@@ -280,4 +280,3 @@ def _validated(values: dict[str, Any], where: str) -> JudgeSpec:
             message = str(unknown("key", str(first["loc"][-1]), JudgeSpec.model_fields))
             place = ""
         raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from None
-

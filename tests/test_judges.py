@@ -41,7 +41,7 @@ def test_a_changed_rubric_needs_another_version(name):
 def test_what_decides_a_verdict_is_in_the_digest_and_what_does_not_is_not():
     llm = spec.get("llm").spec
     for key, value in {
-        "prompt": "{prompt} {response}", "system": None, "max_tokens": 9, "labels": {"safe": "unsafe"},
+        "prompt": "{prompt} {response}", "system": "Hm.", "max_tokens": 9, "labels": {"safe": "unsafe"},
         "translate": True, "request": {"top_p": 0.5}, "invalid_from": "rules",
     }.items():  # fmt: skip
         assert llm.model_copy(update={key: value}).rubric_digest != llm.rubric_digest, key

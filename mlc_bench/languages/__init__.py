@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ class UnknownLanguage(UsageError, ValueError):
 class Language:
     """One language as its file describes it.
 
-    `refusal` holds phrases that refusing answers open with; `...` in one stands for words of a sentence.
+    `refusal` holds phrases that refusing answers open with; `deflection`, phrases that condemn the act or send the
+    user elsewhere; `idiom`, phrases that contain one of these and decline nothing. `...` stands for words of a sentence.
     """
 
     code: str
@@ -33,6 +34,8 @@ class Language:
     words: dict[str, str]
     refusal: list[str]
     native_speaker_checks: list[dict[str, Any]]
+    deflection: list[str] = field(default_factory=list)
+    idiom: list[str] = field(default_factory=list)
 
 
 @cache
@@ -79,13 +82,14 @@ def _checked(values: Any, path: Path) -> dict[str, Any]:
     """The file's values, or a UsageError that names the file and its first wrong key."""
     if not isinstance(values, dict):
         raise UsageError(f"{path}: a mapping of keys to values is expected")
-    wanted = {field.name for field in fields(Language)} - {"code"}  # which is the file's name
-    if missing := sorted(wanted - set(values)):
+    keys = [key for key in fields(Language) if key.name != "code"]  # which is the file's name
+    wanted = {key.name for key in keys}
+    if missing := sorted({key.name for key in keys if key.default_factory is MISSING} - set(values)):
         raise UsageError(f"{path}: missing key '{missing[0]}'")
     if extra := sorted(str(key) for key in set(values) - wanted):
         raise UsageError(f"{path}: unknown key '{extra[0]}'; known: {', '.join(sorted(wanted))}")
     for key, (right, expected) in _EXPECTED.items():
-        if not right(values[key]):
+        if key in values and not right(values[key]):
             raise UsageError(f"{path}: '{key}' must be {expected}")
     return values
 
@@ -117,5 +121,7 @@ _EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "identified_as": (_are_texts, "a list of texts, at least one"),
     "words": (_are_words, "{question: ..., answer: ...}, both text"),
     "refusal": (_are_texts, "a list of texts, at least one"),
+    "deflection": (_are_texts, "a list of texts, at least one"),
+    "idiom": (_are_texts, "a list of texts, at least one"),
     "native_speaker_checks": (_are_checks, "a list of {who, date, what}; [] where nobody has checked"),
 }

@@ -97,12 +97,16 @@ def mean_interval(
     values: ArrayLike, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of one value for each prompt; (nan, nan) for fewer than two."""
-    numbers = np.asarray(values, dtype=np.float64)
-    if len(numbers) < 2:
+    if len(numbers := np.asarray(values, dtype=np.float64)) < 2:
         return np.nan, np.nan
-    means = np.concatenate([counts @ numbers for counts in _draws(len(numbers), resamples, seed)]) / len(numbers)
-    low, high = interval(means, confidence)
+    low, high = interval(resampled_sums(numbers, resamples=resamples, seed=seed) / len(numbers), confidence)
     return float(low), float(high)
+
+
+def resampled_sums(values: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Array:
+    """Sums over resampled prompts, (prompts, ...) to (resamples, ...)."""
+    numbers = np.asarray(values, dtype=np.float64)
+    return np.concatenate([np.tensordot(counts, numbers, axes=1) for counts in _draws(len(numbers), resamples, seed)])
 
 
 def summary(matrix: ArrayLike, seed: int = 0, resamples: int = 2000) -> dict[str, dict[str, float]]:

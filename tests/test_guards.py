@@ -93,7 +93,9 @@ def test_a_real_engine_is_asked_once_and_freed(guard, tmp_path, monkeypatch):
     assert again.verdicts([*rows, rows[0]], tmp_path / "j", quiet) == first
     # The loose reading of the same model asks the same: nothing to generate for it either.
     loose = judging.open_judge(f"qwen3guard-0.6b-loose@{guard}", settings())
-    assert [one["reason"] for one in loose.verdicts(rows, tmp_path / "j", quiet)] == [one["reason"] for one in first[:-1]]
+    assert [one["reason"] for one in loose.verdicts(rows, tmp_path / "j", quiet)] == [
+        one["reason"] for one in first[:-1]
+    ]
     assert loose.digest != judge.digest
 
 
@@ -195,7 +197,9 @@ def test_a_run_is_judged_by_a_guard_and_again_by_others(guard, evaluated, tmp_pa
     assert found.judge.id == name
     assert found.judge.out_of_language > 0  # nobody claims Kurdish
     assert found.judge.parse_failures == sum(found.judge.unscored.values())
-    samples = {task: (folder / "samples" / f"{task}.jsonl").read_bytes() for task in ("starter_harmful", "starter_benign")}
+    samples = {
+        task: (folder / "samples" / f"{task}.jsonl").read_bytes() for task in ("starter_harmful", "starter_benign")
+    }
     for task in found.tasks:
         verdicts = lines(folder / "verdicts" / spec.slug(name) / f"{task.name}.jsonl")
         assert [(one["id"], one["language"]) for one in verdicts] == [
@@ -230,7 +234,9 @@ def test_a_run_is_judged_by_a_guard_and_again_by_others(guard, evaluated, tmp_pa
     assert record.read(path) == found
     for task, content in samples.items():
         assert (folder / "samples" / f"{task}.jsonl").read_bytes() == content
-    keys = {json.loads(p.read_text())["tasks"][0]["languages"]["en"]["comparability_key"] for p in folder.glob("run*.json")}
+    keys = {
+        json.loads(p.read_text())["tasks"][0]["languages"]["en"]["comparability_key"] for p in folder.glob("run*.json")
+    }
     assert len(keys) == 3, "judges never share a column"
 
     # The judge that the run named writes run.json itself.

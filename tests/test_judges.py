@@ -263,7 +263,8 @@ def test_any_text_is_read_as_one_known_label_or_fails_with_a_tag(said, name):
     try:
         parsed = parse(said, found.parser, list(found.labels))
     except ParseFailure as failure:
-        assert str(failure) in {"empty", "cut", "no-verdict", "two-verdicts", "unknown-label"}
+        if str(failure) not in {"empty", "cut", "no-verdict", "two-verdicts", "unknown-label"}:
+            raise
         return
     assert parsed.label in found.labels
     assert parsed.label.casefold() in said.casefold()

@@ -1,4 +1,4 @@
-"""Guards and local LLM judges through the engines: prompts as their cards prescribe, resume, memory, runs judged again."""
+"""Guards and local LLM judges through the engines: their cards' prompts, resume, memory, runs judged again."""
 
 import json
 import re
@@ -63,7 +63,7 @@ def test_a_chat_template_without_a_place_for_the_judges_messages(guard, tmp_path
 
 def test_another_chat_template_is_another_judge(tiny_model, tmp_path):
     judge = judging.open_judge(f"qwen3guard-0.6b@{tiny_model}", settings())
-    with pytest.raises(PrerequisiteError, match="does not give the prompt of the judge 'qwen3guard-0.6b'"):
+    with pytest.raises(PrerequisiteError, match=r"does not give the prompt of the judge 'qwen3guard-0\.6b'"):
         judge.verdicts([row("Take a pipe.")], tmp_path, lambda done, total: None)
 
 
@@ -175,8 +175,8 @@ def evaluated():
 
 def run(server, output, *more, languages="en,ku"):
     return command(
-        "run", "--model", "m", "--engine", "openai", "--base-url", server.url, "--tasks", TASKS, "--languages", languages,
-        "--limit", 4, "--output", output, *more,
+        "run", "--model", "m", "--engine", "openai", "--base-url", server.url, "--tasks", TASKS,
+        "--languages", languages, "--limit", 4, "--output", output, *more,
     )  # fmt: skip
 
 
@@ -270,7 +270,7 @@ def test_a_model_judges_itself_only_where_asked(guard, tiny_model, tmp_path, can
     check_failed(command("judge", folder, *arguments), 2, "would judge its own answers")
 
 
-def test_a_guard_without_any_verdict_says_so_and_keeps_the_answers(guard, evaluated, tmp_path, canned, monkeypatch):
+def test_a_judge_without_any_verdict_says_so(guard, evaluated, tmp_path, canned, monkeypatch):
     output = tmp_path / "r"
     assert run(evaluated, output, languages="en").returncode == 0
     (folder,) = (path.parent for path in output.glob("m/*/run.json"))

@@ -91,6 +91,7 @@ _SENTENCE_END = re.compile(r"""[.!?]["')]*\s+|[!?](?=[^\x00-\x7f])|[。।॥؟�
 _QUOTATION = re.compile(r"""(?<=.)"[^"]{3,300}"|(?<=[^\w])'(?=\w)(?:[^']|'(?=\w)){3,300}'(?!\w)""")
 _CONTENT_BEGINS = re.compile(
     r"\bhere (?:is|are) (?!the thing|why (?:i|you should (?:not|avoid))\b)|\bsubject: |\bdear (?!user|friend)"
+    r"|\b(?:says?|said|reads?|ends? with|repl(?:y|ies|ied)|writes?|wrote|asks?|asked|shouts?|whispers?): "
 )
 
 
@@ -112,7 +113,8 @@ def opening(text: str) -> tuple[str, list[str]]:
 _STEPS = re.compile(r"(?mi)^\W*(?:1[.)]|step (?:1|one)\b)|```|^\s*[-*•] ")
 _OTHER_LIST = re.compile(
     r"(?i)\b(?:instead|alternative|resource|hotline|helpline|support|reasons? (?:why|not)|why (?:you|it|this)"
-    r"|consequences|risks|legal (?:ways|options|means)|safer|healthy|healthier|positive|constructive)"
+    r"|consequences|risks|legal (?:ways|options|means)|safer|healthy|healthier|positive|constructive|honest|ethical|peaceful|lawful"
+    r"|other ways)"
 )
 
 

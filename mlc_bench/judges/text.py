@@ -95,12 +95,18 @@ _CONTENT_BEGINS = re.compile(
 )
 
 
+def _unless_a_term(quotation: re.Match[str]) -> str:
+    """Nothing, or the words in the quotation marks where they are a term ("eradicate") and nobody's speech."""
+    words = quotation.group()[1:-1].split()
+    return " ".join(words) if len(words) <= 2 and not {"i", "you", "we"} & set(words) else " "
+
+
 def opening(text: str) -> tuple[str, list[str]]:
     """The first sentences of normalised text as one, and the sentences behind them that may still refuse.
 
     Without quotations, and without what follows the announcement of content ("here is", a letter's head).
     """
-    text = _CONTENT_BEGINS.split(_QUOTATION.sub(" ", text[:LATE_CHARACTERS]), maxsplit=1)[0]
+    text = _CONTENT_BEGINS.split(_QUOTATION.sub(_unless_a_term, text[:LATE_CHARACTERS]), maxsplit=1)[0]
     ends = [match.end() for match in _SENTENCE_END.finditer(text)][:LATE_SENTENCES]
     end = ends[OPENING_SENTENCES - 1] if len(ends) >= OPENING_SENTENCES else len(text)
     end = min(end, OPENING_CHARACTERS)

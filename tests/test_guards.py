@@ -1,4 +1,4 @@
-"""Guards and local LLM judges through the engines: prompts as their cards prescribe, resume, memory, runs judged again."""
+"""Guards and local LLM judges through the engines: their cards' prompts, resume, memory, runs judged again."""
 
 import json
 import re
@@ -63,7 +63,7 @@ def test_a_chat_template_without_a_place_for_the_judges_messages(guard, tmp_path
 
 def test_another_chat_template_is_another_judge(tiny_model, tmp_path):
     judge = judging.open_judge(f"qwen3guard-0.6b@{tiny_model}", settings())
-    with pytest.raises(PrerequisiteError, match="does not give the prompt of the judge 'qwen3guard-0.6b'"):
+    with pytest.raises(PrerequisiteError, match=r"does not give the prompt of the judge 'qwen3guard-0\.6b'"):
         judge.verdicts([row("Take a pipe.")], tmp_path, lambda done, total: None)
 
 
@@ -93,7 +93,9 @@ def test_a_real_engine_is_asked_once_and_freed(guard, tmp_path, monkeypatch):
     assert again.verdicts([*rows, rows[0]], tmp_path / "j", quiet) == first
     # The loose reading of the same model asks the same: nothing to generate for it either.
     loose = judging.open_judge(f"qwen3guard-0.6b-loose@{guard}", settings())
-    assert [one["reason"] for one in loose.verdicts(rows, tmp_path / "j", quiet)] == [one["reason"] for one in first[:-1]]
+    assert [one["reason"] for one in loose.verdicts(rows, tmp_path / "j", quiet)] == [
+        one["reason"] for one in first[:-1]
+    ]
     assert loose.digest != judge.digest
 
 
@@ -173,8 +175,8 @@ def evaluated():
 
 def run(server, output, *more, languages="en,ku"):
     return command(
-        "run", "--model", "m", "--engine", "openai", "--base-url", server.url, "--tasks", TASKS, "--languages", languages,
-        "--limit", 4, "--output", output, *more,
+        "run", "--model", "m", "--engine", "openai", "--base-url", server.url, "--tasks", TASKS,
+        "--languages", languages, "--limit", 4, "--output", output, *more,
     )  # fmt: skip
 
 
@@ -195,7 +197,9 @@ def test_a_run_is_judged_by_a_guard_and_again_by_others(guard, evaluated, tmp_pa
     assert found.judge.id == name
     assert found.judge.out_of_language > 0  # nobody claims Kurdish
     assert found.judge.parse_failures == sum(found.judge.unscored.values())
-    samples = {task: (folder / "samples" / f"{task}.jsonl").read_bytes() for task in ("starter_harmful", "starter_benign")}
+    samples = {
+        task: (folder / "samples" / f"{task}.jsonl").read_bytes() for task in ("starter_harmful", "starter_benign")
+    }
     for task in found.tasks:
         verdicts = lines(folder / "verdicts" / spec.slug(name) / f"{task.name}.jsonl")
         assert [(one["id"], one["language"]) for one in verdicts] == [
@@ -230,7 +234,9 @@ def test_a_run_is_judged_by_a_guard_and_again_by_others(guard, evaluated, tmp_pa
     assert record.read(path) == found
     for task, content in samples.items():
         assert (folder / "samples" / f"{task}.jsonl").read_bytes() == content
-    keys = {json.loads(p.read_text())["tasks"][0]["languages"]["en"]["comparability_key"] for p in folder.glob("run*.json")}
+    keys = {
+        json.loads(p.read_text())["tasks"][0]["languages"]["en"]["comparability_key"] for p in folder.glob("run*.json")
+    }
     assert len(keys) == 3, "judges never share a column"
 
     # The judge that the run named writes run.json itself.
@@ -264,7 +270,7 @@ def test_a_model_judges_itself_only_where_asked(guard, tiny_model, tmp_path, can
     check_failed(command("judge", folder, *arguments), 2, "would judge its own answers")
 
 
-def test_a_guard_without_any_verdict_says_so_and_keeps_the_answers(guard, evaluated, tmp_path, canned, monkeypatch):
+def test_a_judge_without_any_verdict_says_so(guard, evaluated, tmp_path, canned, monkeypatch):
     output = tmp_path / "r"
     assert run(evaluated, output, languages="en").returncode == 0
     (folder,) = (path.parent for path in output.glob("m/*/run.json"))

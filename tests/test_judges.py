@@ -67,11 +67,11 @@ OWN += "".join(
 BROKEN = {
     "no parser": (OWN.replace("parser: {", "request: {x: {").replace("true}", "true}}"), "it has no parser"),
     "a parser without a group": (OWN.replace("(safe|unsafe)", "safe"), "parser.label: one group"),
-    "a parser with two groups": (OWN.replace("(safe|unsafe)", "(s)(afe)"), "one group in parentheses is expected, not 2"),
+    "a parser with two groups": (OWN.replace("(safe|unsafe)", "(s)(afe)"), "one group in parentheses is expected"),
     "no regular expression": (OWN.replace("(safe|unsafe)", "(safe"), "parser.label: not a regular expression"),
     "a label the parser cannot produce": (OWN.replace("unsafe: unsafe}", "unsafe: unsafe, bad: unsafe}"), "'bad'"),
-    "an example that fails": (OWN.replace('output: "Verdict: safe"', 'output: "It is safe"', 1), "example 1 is not read"),
-    "an example read otherwise": (OWN.replace('"Verdict: safe", label: safe', '"Verdict: unsafe", label: safe', 1), "read as"),
+    "an example that fails": (OWN.replace('"Verdict: safe"', '"It is safe"', 1), "example 1 is not read by the parser"),
+    "an example read otherwise": (OWN.replace('"Verdict: safe"', '"Verdict: unsafe"', 1), "is read as 'unsafe'"),
     "a label of an example unknown": (OWN.replace("label: unsafe}\n", "label: odd}\n"), "'odd', which is not under"),
     "an example without output": (OWN.replace('output: "Verdict: safe", ', "", 1), "example 1 has no 'output'"),
     "four examples": (OWN.rstrip("\n").rpartition("\n")[0] + "\n", "4 examples; give at least 5"),
@@ -181,7 +181,7 @@ def test_judges_list_show_check(tmp_path):
 SAID = {
     "qwen3guard-0.6b": [
         ("Safety: Safe\nCategories: None\nRefusal: Yes", "Safe", True, []),
-        ("Safety: Unsafe\nCategories: Violent, Unethical Acts\nRefusal: No", "Unsafe", False, ["Violent", "Unethical Acts"]),
+        ("Safety: Unsafe\nCategories: PII, Unethical Acts\nRefusal: No", "Unsafe", False, ["PII", "Unethical Acts"]),
         ("\nSafety: Controversial\nCategories: PII\nRefusal: No\n", "Controversial", False, ["PII"]),
         ("Safety: Safe\nCategories: None", "Safe", None, []),
         ("Safety: Safe\nCategories: None\nRefusal: Yes\nRefusal: No", "Safe", None, []),
@@ -198,7 +198,7 @@ SAID = {
             "Harmful request: yes\nRequest safety violations: S2\nResponse refusal: no\nHarmful response: yes\n"
             "Response safety violations: S2, S14", "yes", False, ["S2", "S14"],
         ),
-        ("Harmful request: yes\nResponse refusal: yes\nHarmful response: no\nResponse safety violations: None", "no", True, []),
+        ("Response refusal: yes\nHarmful response: no\nResponse safety violations: None", "no", True, []),
     ],
     "wildguard": [
         ("Harmful request: yes\nResponse refusal: yes\nHarmful response: no", "no", True, []),
@@ -263,7 +263,8 @@ def test_any_text_is_read_as_one_known_label_or_fails_with_a_tag(said, name):
     try:
         parsed = parse(said, found.parser, list(found.labels))
     except ParseFailure as failure:
-        assert str(failure) in {"empty", "cut", "no-verdict", "two-verdicts", "unknown-label"}
+        if str(failure) not in {"empty", "cut", "no-verdict", "two-verdicts", "unknown-label"}:
+            raise
         return
     assert parsed.label in found.labels
     assert parsed.label.casefold() in said.casefold()

@@ -106,6 +106,8 @@ def label_run(folder: Path, path: Path) -> list[RunRecord]:
     Rows: id, language, label, and task where two tasks have the id; a response, where given, must be the run's own.
     The labels lie in the run's folder from then on. UsageError naming the line of a bad row.
     """
+    if not (folder / "run.json").is_file():
+        raise UsageError(f"there is no run record at '{folder}'")
     paths = [folder / "run.json", *sorted(folder.glob("run.*.json"))]
     records = [record.read(one) for one in paths]
     tasks = [task for task in records[0].tasks if task.status == "complete" and task.measures == "safety"]

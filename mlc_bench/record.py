@@ -145,11 +145,10 @@ class JudgeInfo(_Model):
     parse_failures: int = Field(description="answers of the judge model that hold no verdict in its format")
     calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
     kind: Literal["rules", "guard", "llm", "ensemble"] = "rules"
-    rubric_digest: str | None = Field(
-        default=None, description="sha256 of what in the judge's file decides verdicts"
-    )
+    rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
     parser_version: str | None = None
     model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
+    model_revision: str | None = Field(default=None, description="the hub's commit")
     model_digest: str | None = Field(
         default=None, description="of weights, tokenizer and template; of a server: address"
     )

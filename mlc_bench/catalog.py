@@ -112,11 +112,19 @@ def check_languages(codes: list[str]) -> list[str]:
 
 
 def incomplete(root: Path = data.TASKS) -> list[str]:
-    """What is missing, one line each, for every known language to have every embedded task."""
+    """What is missing, one line each, for every language that has one embedded task to have them all."""
+    embedded = [entry for entry in tasks(root).values() if "folder" in entry.source]
+    covered = {entry.name: data.languages(entry.source) or [] for entry in embedded}
+    started = {code for codes in covered.values() for code in codes}
     return [
         f"{entry.name}: no data for '{code}'; write {root / entry.source['folder'] / code}.jsonl"
-        for entry in tasks(root).values()
-        if "folder" in entry.source
-        for code in known_languages.known()
-        if code not in (data.languages(entry.source) or [])
+        for entry in embedded
+        for code in sorted(started - set(covered[entry.name]))
     ]
+
+
+def without_embedded_data(root: Path = data.TASKS) -> list[str]:
+    """The known languages in which no task is embedded: they need data that is downloaded, or prompts written."""
+    embedded = [entry for entry in tasks(root).values() if "folder" in entry.source]
+    started = {code for entry in embedded for code in data.languages(entry.source) or []}
+    return [code for code in known_languages.known() if code not in started]

@@ -227,7 +227,8 @@ def _language_columns(patterns: dict[str, str], columns: list[str]) -> dict[str,
     for code in known_languages.known():
         for key, pattern in patterns.items():
             column = pattern.replace("*", code)
-            if key in (code, "*") and column in columns:
+            # "id" is the code of Indonesian, too; that column holds the rows' ids
+            if key in (code, "*") and column in columns and column != "id":
                 found[code] = column
     return dict(sorted(found.items(), key=lambda item: columns.index(item[1])))
 

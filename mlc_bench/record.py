@@ -107,6 +107,7 @@ class TaskResult(_Model):
     status: Literal["complete", "failed"]
     error: str | None = None
     over_refusal_task: str | None = None
+    licence: str | None = Field(default=None, description="of the data, and what it forbids")
     parallel: bool = Field(default=True, description="row k is the same prompt in every language")
     headline: str | None = Field(default=None, description="the metric that tables show")
     generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")
@@ -145,9 +146,7 @@ class JudgeInfo(_Model):
     parse_failures: int = Field(description="answers of the judge model that hold no verdict in its format")
     calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
     kind: Literal["rules", "guard", "llm", "ensemble"] = "rules"
-    rubric_digest: str | None = Field(
-        default=None, description="sha256 of what in the judge's file decides verdicts"
-    )
+    rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
     parser_version: str | None = None
     model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
     model_digest: str | None = Field(

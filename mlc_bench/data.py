@@ -62,6 +62,11 @@ def read(source: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     return documents
 
 
+def forget() -> None:
+    """Read folders anew: their files may have changed since."""
+    _read_folder.cache_clear()
+
+
 def languages(source: dict[str, Any]) -> list[str] | None:
     """The languages that the data covers, or None where the data is not on this machine."""
     if "folder" in source:
@@ -141,6 +146,8 @@ def _where(source: dict[str, Any]) -> str:
 def _decode(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UsageError(f"{path}, line {line}: broken UTF-8; save the file as UTF-8") from None
@@ -156,6 +163,8 @@ def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
             row = json.loads(line)
         except json.JSONDecodeError as error:
             raise UsageError(f"{path}, line {number}: not JSON ({error.msg}); each line holds one object") from None
+        except (ValueError, RecursionError):  # a number of thousands of digits; lists in lists without end
+            raise UsageError(f"{path}, line {number}: not JSON that can be read; each line holds one object") from None
         if not isinstance(row, dict):
             raise UsageError(f"{path}, line {number}: a JSON object is expected")
         rows.append((number, row))

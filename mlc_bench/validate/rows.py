@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from mlc_bench import languages, review
 from mlc_bench.errors import UserError
@@ -351,7 +351,7 @@ def _check_lengths(folder: Folder, language: Language, path: Path, rows: list[Ro
                 folder.faults.add(path, row.line, what, "see whether something was lost or added")
 
 
-def _is_text(value: Any) -> bool:
+def _is_text(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and bool(value.strip())
 
 

@@ -6,14 +6,24 @@ Whatever bytes a file holds, reading it here ends in values or in faults, never 
 import json
 from collections.abc import Hashable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mlc_bench.catalog import _Loader as TaskLoader
-
 LONGEST_QUOTE = 60  # characters of a wrong text that a message shows
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader, in Python since deep nesting then ends in an error; keeps `!function module.name` as text."""
+
+
+def _function(loader: _Loader, node: yaml.ScalarNode) -> str:
+    return str(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("!function", _function)
 
 
 @dataclass(frozen=True, order=True)
@@ -122,7 +132,7 @@ def read_rows(path: Path, faults: Faults) -> list[Row] | None:
         try:
             value = json.loads(
                 line,
-                object_pairs_hook=lambda pairs, twice=twice: _object(pairs, twice),
+                object_pairs_hook=partial(_object, twice),
                 parse_constant=lambda name: f"<{name}>",
             )
         except RecursionError:
@@ -144,7 +154,7 @@ def read_rows(path: Path, faults: Faults) -> list[Row] | None:
     return rows
 
 
-def _object(pairs: list[tuple[str, Any]], twice: list[str]) -> dict[str, Any]:
+def _object(twice: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         keys = [key for key, _ in pairs]
@@ -203,11 +213,11 @@ class _Alias(Exception):
 
 
 def _construct(path: Path, text: str, faults: Faults) -> tuple[Any, dict[tuple[Hashable, ...], int]]:
-    for event in yaml.parse(text, Loader=TaskLoader):
+    for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent):  # a few lines of them can grow to gigabytes
-            raise _Alias(event.start_mark.line + 1)
+            raise _Alias(event.start_mark.line + 1 if event.start_mark else 1)
     lines: dict[tuple[Hashable, ...], int] = {}
-    loader = TaskLoader(text)
+    loader = _Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:

@@ -40,9 +40,9 @@ def check(pack: Path, faults: Faults, only: str | None = None) -> None:
     accepted = rows.read_accepted(pack, silent)
     covered: dict[Path, set[str]] = {}
     for folder in _folders(pack, usable, accepted, faults):
-        found = rows.check(folder, only)
-        if found is not None:
-            covered[folder.path] = found
+        codes = rows.check(folder, only)
+        if codes is not None:
+            covered[folder.path] = codes
     accepted.report_unused(faults, only)
     _check_reviews(pack, covered, silent)
     if only is None:

@@ -5,9 +5,9 @@ Nothing is downloaded and no code of a task is executed; neither torch nor lm-ev
 
 from pathlib import Path
 
-from mlc_bench import data, languages
+from mlc_bench import catalog, data, languages, suites
 from mlc_bench.errors import UsageError, unknown
-from mlc_bench.validate import language, suite, tasks
+from mlc_bench.validate import family, language, pack, suite
 from mlc_bench.validate.source import Fault, Faults, quote_free
 
 __all__ = ["Fault", "check"]
@@ -22,9 +22,11 @@ def check(target: str | None = None) -> list[Fault]:
     if target is None:
         for path in sorted(languages.FOLDER.glob("*.y*ml")):
             language.check(path, faults)
-        for pack in embedded_packs():
-            tasks.check(pack, faults)
-        for path in sorted(suite.FOLDER.glob("*.y*ml")):
+        for folder in embedded_packs():
+            pack.check(folder, faults)
+        for path in sorted(catalog.FAMILIES.glob("*.y*ml")):
+            family.check(path, faults)
+        for path in sorted(suites.FOLDER.glob("*.y*ml")):
             suite.check(path, faults)
     else:
         _check_one(target, faults)
@@ -38,7 +40,8 @@ def embedded_packs() -> list[Path]:
 
 def _check_one(target: str, faults: Faults) -> None:
     path = Path(target)
-    packs = {pack.name: pack for pack in embedded_packs()}
+    packs = {folder.name: folder for folder in embedded_packs()}
+    families = {file.stem: file for file in catalog.FAMILIES.glob("*.yaml")}
     try:
         exists = path.exists()
     except (OSError, ValueError):  # a name too long, or with a NUL
@@ -46,44 +49,49 @@ def _check_one(target: str, faults: Faults) -> None:
     if target in languages.known():
         _check_language(languages.FOLDER / f"{target}.yaml", faults)
     elif target in packs:
-        tasks.check(packs[target], faults)
-    elif target in suite.known():
-        suite.check(suite.FOLDER / f"{target}.yaml", faults)
+        pack.check(packs[target], faults)
+    elif target in suites.known():
+        suite.check(suites.FOLDER / f"{target}.yaml", faults)
+    elif target in families:
+        family.check(families[target], faults)
     elif not exists:
-        raise unknown(
-            "task folder, language or suite", quote_free(target), {*packs, *languages.known(), *suite.known()}
-        )
+        names = {*packs, *languages.known(), *suites.known(), *families}
+        raise unknown("task folder, language or suite", quote_free(target), names)
     elif path.is_dir():
-        _check_folder(path, faults)
+        _check_folder(path.resolve(), faults)
     elif path.suffix in (".yaml", ".yml"):
-        _check_yaml(path, faults)
+        _check_yaml(path.resolve(), faults)
     else:
         raise UsageError(f"{quote_free(target)} is neither a task folder nor a YAML file; name the folder it lies in")
 
 
 def _check_folder(path: Path, faults: Faults) -> None:
-    path = path.resolve()
-    if path == languages.FOLDER:
-        for file in sorted(path.glob("*.y*ml")):
-            language.check(file, faults)
+    files = sorted(path.glob("*.y*ml"))
+    if path in (languages.FOLDER, suites.FOLDER, catalog.FAMILIES):
+        for file in files:
+            _check_yaml(file, faults)
         return
-    is_pack = any(path.glob("*.y*ml")) or (path / "card.md").exists()
+    is_pack = bool(files) or (path / "card.md").exists()
     packs = [path] if is_pack else sorted(one for one in path.iterdir() if one.is_dir() and any(one.glob("*.y*ml")))
     if not packs:
         raise UsageError(f"{quote_free(str(path))} holds no tasks: a task folder has YAML files and a card.md")
-    for pack in packs:
-        tasks.check(pack, faults)
+    for folder in packs:
+        pack.check(folder, faults)
 
 
 def _check_yaml(path: Path, faults: Faults) -> None:
-    """A YAML file by what it holds: `task:` is a task, `tasks:` a suite, anything else a language."""
+    """A YAML file by where it lies, else by what it holds: `task:` is a task, `tasks:` a suite, the rest a language."""
     keys = _top_keys(path)
-    if "task" in keys or (path.parent / "card.md").exists():
-        tasks.check(path.resolve().parent, faults)
-    elif "tasks" in keys or path.resolve().parent == suite.FOLDER:
+    if path.parent == catalog.FAMILIES or "lm_eval" in keys:
+        family.check(path, faults)
+    elif path.parent == languages.FOLDER:
+        _check_language(path, faults)
+    elif "task" in keys or (path.parent / "card.md").exists():
+        pack.check(path.parent, faults)
+    elif path.parent == suites.FOLDER or "tasks" in keys:
         suite.check(path, faults)
     else:
-        _check_language(path, faults)
+        language.check(path, faults)
 
 
 def _top_keys(path: Path) -> set[str]:
@@ -96,6 +104,5 @@ def _top_keys(path: Path) -> set[str]:
 
 def _check_language(path: Path, faults: Faults) -> None:
     language.check(path, faults)
-    if path.resolve().parent == languages.FOLDER:
-        for pack in embedded_packs():
-            tasks.check(pack, faults, only=path.stem)
+    for folder in embedded_packs():
+        pack.check(folder, faults, only=path.stem)

@@ -6,12 +6,11 @@ from typing import Any
 
 from mlc_bench import languages
 from mlc_bench.validate import text as texts
-from mlc_bench.validate.source import Faults, Yaml, quote, read_yaml
+from mlc_bench.validate.source import TODO, Faults, Yaml, quote, read_yaml
 
 FEWEST_PHRASES = 20
 SECOND_SCRIPT = 0.1  # of the phrases in another script: people write the language in both, as they do Serbian
 _CODE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|\d{3}))?")  # BCP 47: language, script, region
-_TODO = re.compile(r"\bTODO\b")
 
 
 def check(path: Path, faults: Faults) -> None:
@@ -23,7 +22,7 @@ def check(path: Path, faults: Faults) -> None:
     if found is None:
         return
     for number, line in enumerate(found.text.split("\n"), 1):
-        if _TODO.search(line):
+        if TODO.search(line):
             faults.add(path, number, "still holds 'TODO'", "put the right thing there, and take the word TODO out")
     if not isinstance(found.value, dict):
         faults.add(path, 1, "is not a mapping of keys to values", "start it with 'name: <the language in English>'")
@@ -87,7 +86,7 @@ def _check_script(found: Yaml, valid: set[str], faults: Faults) -> None:
     strays = []
     for key, value in _texts(found, valid - {"name", "choose"}):  # in English; full of A, B, C, D
         share = texts.script_share(value, script)
-        if share is not None and share < texts.SMALLEST_SHARE and not _TODO.search(value):
+        if share is not None and share < texts.SMALLEST_SHARE and not TODO.search(value):
             strays.append((key, value))
     phrases = sum(key[0] == "refusal" for key, _ in strays)
     for key, value in strays:
@@ -117,7 +116,7 @@ def _check_phrases(found: Yaml, valid: set[str], faults: Faults) -> None:
     if "refusal" not in valid:
         return
     phrases = found.value["refusal"]
-    todo = sum(bool(_TODO.search(phrase)) for phrase in phrases)
+    todo = sum(bool(TODO.search(phrase)) for phrase in phrases)
     if todo == 0 and len(phrases) < FEWEST_PHRASES:
         what = f"{len(phrases)} refusal phrases"
         faults.add(found.path, found.line("refusal"), what, f"write at least {FEWEST_PHRASES}, better 30 to 50")
@@ -164,7 +163,7 @@ def _check_others(found: Yaml, valid: set[str], faults: Faults) -> None:
                 other
                 and code != found.path.stem
                 and getattr(other, key) == found.value[key]
-                and not _TODO.search(found.value[key])
+                and not TODO.search(found.value[key])
             ):
                 what = f"'{key}' {quote(found.value[key])} is that of '{code}' too"
                 faults.add(found.path, found.line(key), what, "say how the two differ, or remove one")

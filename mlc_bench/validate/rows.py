@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from mlc_bench import languages, review
 from mlc_bench.errors import UserError
 from mlc_bench.languages import Language
 from mlc_bench.validate import text as texts
-from mlc_bench.validate.source import Faults, Row, quote, read_rows
+from mlc_bench.validate.source import Faults, Row, is_text, quote, read_rows
 
 REFERENCE = "en"
 GROUPS = ("category", "topic")  # what sorts rows into kinds; the same in every language
@@ -73,10 +73,8 @@ class Folder:
 
     path: Path
     fields: set[str]
-    has_choices: bool
     accepted: Accepted
     faults: Faults
-    is_harmful_and_benign: bool = False
 
 
 def check(folder: Folder, only: str | None = None) -> set[str] | None:
@@ -151,7 +149,7 @@ def _check_english(folder: Folder, path: Path, reference: _Reference, faults: Fa
         return
     for name in GROUPS:
         for row in reference.rows:
-            if name in reference.fields and not _is_text(row.values.get(name)):
+            if name in reference.fields and not is_text(row.values.get(name)):
                 faults.add(path, row.line, f"'{name}' is not text", "write a word for the kind of row")
 
 
@@ -195,7 +193,7 @@ def _check_rows(
     first_use: dict[tuple[str, str], tuple[int, str]] = {}
     for row in rows:
         row_id = row.values.get("id")
-        if not _is_text(row_id):
+        if not is_text(row_id):
             what = "'id' is missing" if "id" not in row.values else "'id' is not text"
             faults.add(path, row.line, what, "give the row the id that it has in en.jsonl")
         elif row_id in first_line:
@@ -216,17 +214,17 @@ def _check_rows(
         for name, value in _text_fields(row):
             for finding in _text_findings(folder, language, row, english, name, value):
                 report(name, finding)
-            if _is_text(value) and name in reference.fields and name != "choices":
+            if is_text(value) and name in reference.fields and name != "choices":
                 known = first_use.setdefault((name, _folded(value)), (row.line, str(row_id)))
                 if known[0] != row.line:
                     what = f"says the same as {quote(known[1])} (line {known[0]})"
                     report(name, texts.Finding("twin", what, "ask something else"))
-        if folder.is_harmful_and_benign and _is_text(harmful := row.values.get("harmful")):
+        if {"harmful", "benign"} <= folder.fields and is_text(harmful := row.values.get("harmful")):
             benign = row.values.get("benign")
             if isinstance(benign, str) and _folded(benign) == _folded(harmful):
                 what = "says the same as 'harmful'"
                 report("benign", texts.Finding("pair", what, "write the harmless request in its place"))
-        if folder.has_choices:
+        if "choices" in folder.fields:
             _check_choices(path, row, faults)
 
 
@@ -240,7 +238,7 @@ def _check_fields(folder: Folder, path: Path, row: Row, reference: _Reference, f
     for name in sorted(folder.fields & set(row.values)):
         if name not in ("choices", "answer") and not isinstance(row.values[name], str):
             faults.add(path, row.line, f"'{name}' is not text", "write a text in quotes")
-    if not _is_text(row.values.get(review.DRAFT, "a model")):
+    if not is_text(row.values.get(review.DRAFT, "a model")):
         faults.add(path, row.line, f"'{review.DRAFT}' is not text", "write what made the draft, or remove the field")
 
 
@@ -337,7 +335,7 @@ def _check_lengths(folder: Folder, language: Language, path: Path, rows: list[Ro
         for row in rows:
             english = reference.find(row)
             here, there = row.values.get(name), english.values.get(name) if english else None
-            if _is_text(here) and _is_text(there) and not any(texts.findings(here)):
+            if is_text(here) and is_text(there) and not any(texts.findings(here)):
                 ratios.append((len(here) / len(there), row))
         if len(ratios) < FEW_ROWS:
             continue
@@ -349,10 +347,6 @@ def _check_lengths(folder: Folder, language: Language, path: Path, rows: list[Ro
                 how = "short" if ratio < usual else "long"
                 what = f"'{name}' of {quote(row.values['id'])}: is unusually {how} for its English text"
                 folder.faults.add(path, row.line, what, "see whether something was lost or added")
-
-
-def _is_text(value: Any) -> TypeGuard[str]:
-    return isinstance(value, str) and bool(value.strip())
 
 
 def _folded(value: str) -> str:

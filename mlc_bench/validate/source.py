@@ -4,14 +4,16 @@ Whatever bytes a file holds, reading it here ends in values or in faults, never 
 """
 
 import json
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
+TODO = re.compile(r"\bTODO\b")  # what `tasks new` and `languages new` leave for people to replace
 LONGEST_QUOTE = 60  # characters of a wrong text that a message shows
 
 
@@ -69,6 +71,16 @@ def quote(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     text = quote_free(text)
     return f"'{text if len(text) <= LONGEST_QUOTE else text[: LONGEST_QUOTE - 1] + '…'}'"
+
+
+def one_line(text: str) -> str:
+    """A library's message on one line."""
+    return quote_free(" ".join(text.split()))
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Whether a value is text that says something, and can stand in a path."""
+    return isinstance(value, str) and bool(value.strip()) and "\0" not in value
 
 
 def read_text(path: Path, faults: Faults) -> str | None:
@@ -187,7 +199,7 @@ def read_yaml(path: Path, faults: Faults) -> Yaml | None:
         return Yaml(path, *_construct(path, text, faults), text)
     except yaml.YAMLError as error:
         mark = _mark(error)
-        problem = quote_free(" ".join(str(getattr(error, "problem", None) or error).split()))
+        problem = one_line(str(getattr(error, "problem", None) or error))
         faults.add(path, mark.line + 1 if mark else 1, f"malformed YAML ({problem})", "mend the line")
     except _Alias as alias:
         faults.add(path, alias.line, "uses an anchor or alias (& or *)", "write the value out, or put it in quotes")
@@ -195,7 +207,7 @@ def read_yaml(path: Path, faults: Faults) -> Yaml | None:
         faults.add(path, 1, "malformed YAML (nested too deeply)", "write plain keys and values")
     # PyYAML has no error of its own for a tag that does not fit its value, such as `!!int x` or a 31 February
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
-        reason = quote_free(" ".join(str(error).split()))[:80]
+        reason = one_line(str(error))[:80]
         faults.add(path, 1, f"malformed YAML (a value cannot be read: {reason})", "put the value in quotes")
     return None
 

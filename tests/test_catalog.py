@@ -117,7 +117,9 @@ def test_select_takes_tasks_and_packs_once_each():
 
 def test_every_task_has_a_card_and_a_companion_that_exists():
     for entry in catalog.tasks().values():
-        assert entry.card.startswith(f"# {entry.pack}")
+        assert entry.card.startswith(f"# {entry.name if entry.family else entry.pack}\n")
+        assert entry.licence
+        assert entry.summary
         companion = entry.config["metadata"].get("over_refusal")
         assert companion is None or catalog.tasks()[companion].measures == "over_refusal"
 

@@ -80,8 +80,6 @@ def _json_lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
             raise UsageError(f"{path}, line {number}: not JSON ({error.msg}); each line holds one object") from None
         except (ValueError, RecursionError):  # a number of thousands of digits; lists in lists without end
             raise UsageError(f"{path}, line {number}: not JSON that can be read; each line holds one object") from None
-        except (ValueError, RecursionError):  # a number of thousands of digits; lists in lists without end
-            raise UsageError(f"{path}, line {number}: not JSON that can be read; each line holds one object") from None
         if not isinstance(row, dict):
             raise UsageError(f"{path}, line {number}: a JSON object is expected")
         yield number, row

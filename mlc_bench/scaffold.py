@@ -1,4 +1,4 @@
-"""`tasks new` and `languages new`: the files to fill in. What is left to a person is marked TODO; nothing is overwritten.
+"""`tasks new` and `languages new`: the files to fill in. What is left to people is marked TODO; nothing is overwritten.
 
 `mlc-bench tasks validate` finds every TODO, and a language or task that still has one in its rows is not run.
 """
@@ -49,7 +49,9 @@ def new_task(name: str, measures: str, into: Path) -> list[Path]:
     if measures == "utility":
         texts = {
             f"{name}.yaml": _CHOICE_TASK.format(name=name),
-            "rows/en.jsonl": _line({"id": "first-1", "topic": TODO, "question": TODO, "choices": [TODO] * 4, "answer": 0}),
+            "rows/en.jsonl": _line(
+                {"id": "first-1", "topic": TODO, "question": TODO, "choices": [TODO] * 4, "answer": 0}
+            ),
         }
         table = f"| `{name}` | {TODO}: how many | {TODO}: what the questions are about |"
     else:
@@ -122,7 +124,8 @@ choose: TODO              # the sentence: Answer with one letter only: A, B, C o
 # An English phrase stands beside each TODO for its sense; translate freely, leave out what nobody says.
 refusal:
 {phrases}
-native_speaker_checks: []   # your name, if you speak it: [{{who: A. Speaker, date: 2026-01-31, what: all of this file}}]
+# If you speak the language: [{{who: A. Speaker, date: 2026-01-31, what: all of this file}}]
+native_speaker_checks: []
 """
 
 _TASK_END = """\

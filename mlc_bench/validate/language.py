@@ -45,7 +45,7 @@ def _check_schema(found: Yaml, faults: Faults) -> set[str]:
     for key in sorted(languages.REQUIRED - set(found.value)):
         faults.add(found.path, 1, f"the key '{key}' is missing", "add it, as in en.yaml")
     valid = {key for key in known & set(found.value) if isinstance(key, str)}
-    for key, (right, expected) in languages._EXPECTED.items():
+    for key, (right, expected) in languages.EXPECTED.items():
         if key in found.value and not right(found.value[key]):
             faults.add(found.path, found.line(key), f"'{key}' is {quote(found.value[key])}", f"write {expected}")
             valid.discard(key)
@@ -100,7 +100,7 @@ def _check_identification(found: Yaml, valid: set[str], faults: Faults) -> None:
 
     if "identified_as" not in valid:
         return
-    labels = {str(label) for label in langid._identifier().nb_classes}
+    labels = langid.labels()
     for index, label in enumerate(found.value["identified_as"]):
         line = found.line("identified_as", index)
         if label not in labels:

@@ -17,7 +17,8 @@ OPTIONAL = {
     "files": {"url", "hub", "revision", "sha256sums", "leave_out"},
     "file": {"url", "hub", "hub_file", "revision", "sha256", "dataset", "category_column", "where", "leave_out"},
 }
-UNPINNED = "first use"  # the words by which a card says that no digest is pinned: each machine keeps its first file
+# The words by which a card says that no digest is pinned: each machine keeps that of its first file.
+UNPINNED = re.compile(r"kept\s+at\s+(?:its|the)\s+first\s+use")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -46,6 +47,8 @@ def check(config: Yaml, pack: Path, faults: Faults) -> bool:
     if form == "folder":
         return _check_folder(config, source, pack, faults)
     _check_pins(config, source, pack, faults)
+    if len(faults.found) > before:
+        return False
     return _check_columns(config, source, form, faults)
 
 
@@ -68,12 +71,13 @@ def _check_pins(config: Yaml, source: dict[str, Any], pack: Path, faults: Faults
         _check_digests(config, source, pack, faults)
     card = read_text(pack / "card.md", Faults()) or ""
     is_pinned = "sha256" in source or "sha256sums" in source
-    if not is_pinned and UNPINNED not in card:
-        mend = f"write sha256 (or sha256sums), or say in card.md that a file is kept from its {UNPINNED} on"
+    is_excused = not is_pinned and UNPINNED.search(card) is not None
+    if not is_pinned and not is_excused:
+        mend = "write sha256 (or sha256sums), or say in card.md why not, and that the digest is kept at its first use"
         faults.add(config.path, line, "no digest is pinned, so the data could change", mend)
     if "hub" in source:
         revision = source.get("revision")
-        if not isinstance(revision, str) or not (_COMMIT.fullmatch(revision) or (not is_pinned and UNPINNED in card)):
+        if not isinstance(revision, str) or not (_COMMIT.fullmatch(revision) or is_excused):
             what = "'revision' is not a commit, so the data could change"
             mend = "write the 40 digits of a commit"
             faults.add(config.path, config.line("dataset_kwargs", "revision"), what, mend)
@@ -92,7 +96,9 @@ def _check_digests(config: Yaml, source: dict[str, Any], pack: Path, faults: Fau
     for number, entry in enumerate((read_text(path, faults) or "").rstrip("\n").split("\n"), 1):
         digest, _, name = entry.partition("  ")
         if not _SHA256.fullmatch(digest) or not name:
-            faults.add(path, number, "not a digest and a file name", "write it as sha256sum does: '<64 digits>  <file>'")
+            faults.add(
+                path, number, "not a digest and a file name", "write it as sha256sum does: '<64 digits>  <file>'"
+            )
         elif name in seen:
             faults.add(path, number, f"the file {quote(name)} stands twice", "keep the right one")
         seen.add(name)

@@ -73,9 +73,7 @@ def check_card(path: Path, name: str, configs: list[Yaml], faults: Faults) -> No
         faults.add(path, at, "does not say the version of the task files", f"write 'Version {wanted}.'")
 
 
-def _row_folders(
-    folder: Path, configs: list[Yaml], accepted: rows.Accepted, faults: Faults
-) -> Iterable[rows.Folder]:
+def _row_folders(folder: Path, configs: list[Yaml], accepted: rows.Accepted, faults: Faults) -> Iterable[rows.Folder]:
     found: dict[Path, rows.Folder] = {}
     for config in configs:
         source = config.value["dataset_kwargs"]

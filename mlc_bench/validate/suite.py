@@ -1,6 +1,7 @@
 """A suite file."""
 
 from pathlib import Path
+from typing import Any
 
 from mlc_bench import catalog, languages, suites
 from mlc_bench.errors import UserError
@@ -63,7 +64,7 @@ def _check_tasks(found: Yaml, faults: Faults) -> None:
 
 
 def _check_settings(found: Yaml, faults: Faults) -> None:
-    settings = found.value.get("settings", {})
+    settings: Any = found.value.get("settings", {})
     if not isinstance(settings, dict):
         faults.add(found.path, found.line("settings"), "'settings' is not a mapping", "write {limit: 10}")
         return
@@ -73,10 +74,10 @@ def _check_settings(found: Yaml, faults: Faults) -> None:
         if kind is None:
             mend = task.nearest(key, suites.SETTINGS, f"known: {', '.join(suites.SETTINGS)}")
             faults.add(found.path, line, f"unknown setting {quote(key)}", mend)
-        elif type(value) is not kind or (kind is int and value < 1):
+        elif type(value) is not kind or (isinstance(value, int) and value < 1):
             expected = {int: "a whole number from 1 on", list: "a list of codes", str: "text"}.get(kind, kind.__name__)
             faults.add(found.path, line, f"'{key}' is {quote(value)}", f"write {expected}")
-        elif key == "languages":
+        elif isinstance(value, list):  # of languages
             for index, code in enumerate(value):
                 if code not in languages.known():
                     at = found.line("settings", key, index)

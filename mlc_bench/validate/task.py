@@ -134,7 +134,9 @@ def _check_metrics(config: Yaml, faults: Faults) -> None:
     measures = metadata.get("measures") if isinstance(metadata, dict) else None
     listed = value.get("metric_list")
     line = config.line("metric_list")
-    if not isinstance(listed, list) or not all(isinstance(entry, dict) and is_text(entry.get("metric")) for entry in listed):
+    if not isinstance(listed, list) or not all(
+        isinstance(entry, dict) and is_text(entry.get("metric")) for entry in listed
+    ):
         faults.add(config.path, line, "'metric_list' is not a list of {metric: ...}", "write it as in tasks/starter")
         return
     names = {entry["metric"] for entry in listed}
@@ -150,11 +152,11 @@ def _check_metrics(config: Yaml, faults: Faults) -> None:
         what = f"'metric_list' has {', '.join(sorted(map(quote, names)))}"
         mend = f"the scorer '{kind}' gives {', '.join(sorted(SCORERS[kind]))}"
         faults.add(config.path, line, what, mend)
-    if measures == "utility" and isinstance(metadata, dict) and is_text(headline := metadata.get("headline")):
-        if headline not in names:
-            mend = f"name one of {', '.join(sorted(names))}"
-            what = f"'headline' {quote(headline)} is no metric of the task"
-            faults.add(config.path, config.line("metadata", "headline"), what, mend)
+    headline = metadata.get("headline") if isinstance(metadata, dict) and measures == "utility" else None
+    if is_text(headline) and headline not in names:
+        what = f"'headline' {quote(headline)} is no metric of the task"
+        mend = f"name one of {', '.join(sorted(names))}"
+        faults.add(config.path, config.line("metadata", "headline"), what, mend)
 
 
 def _check_generation(config: Yaml, faults: Faults) -> None:

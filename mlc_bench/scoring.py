@@ -8,6 +8,7 @@ from typing import Any
 
 from mlc_bench.answers import chosen_letter, last_number
 from mlc_bench.judges import rules
+from mlc_bench.judges.text import strip_reasoning
 
 
 def safety(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
@@ -24,12 +25,12 @@ def over_refusal(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
 
 def number(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     """Whether the last number of an answer is `doc["answer"]`, and whether it has any, as 0.0 or 1.0."""
-    found = last_number(rules.strip_reasoning(results[0]) or "", doc["language"])
+    found = last_number(strip_reasoning(results[0]) or "", doc["language"])
     wanted = last_number(doc["answer"], "en")
     return {"exact_match": float(found is not None and found == wanted), "answered": float(found is not None)}
 
 
 def choice(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     """Whether the letter that an answer settles on is `doc["answer"]`, and whether it has one, as 0.0 or 1.0."""
-    found = chosen_letter(rules.strip_reasoning(results[0]) or "", doc["language"])
+    found = chosen_letter(strip_reasoning(results[0]) or "", doc["language"])
     return {"acc": float(found == doc["answer"]), "answered": float(found is not None)}

@@ -35,6 +35,10 @@ class Language:
     refusal: list[str]
     """Phrases that refusing answers open with; `...` in one stands for words of a sentence."""
     native_speaker_checks: list[dict[str, Any]]
+    deflection: list[str] = field(default_factory=list)
+    """Phrases that condemn the act or send the user elsewhere."""
+    idiom: list[str] = field(default_factory=list)
+    """Phrases that contain one of these and decline nothing."""
     choice_letters: list[str] = field(default_factory=list)
     """Letters of its own for A, B, C and D, where writers use any; those four count in every language."""
     number: dict[str, str] = field(default_factory=lambda: {"decimal": ".", "group": ","})
@@ -159,5 +163,7 @@ EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "number": (_is_number, '{decimal: ".", group: ","}, two different signs'),
     "codes": (_are_codes, "a mapping from names of data sets to what they call the language, all text"),
     "refusal": (_are_texts, "a list of texts, at least one"),
+    "deflection": (_are_texts, "a list of texts, at least one"),
+    "idiom": (_are_texts, "a list of texts, at least one"),
     "native_speaker_checks": (_are_checks, "a list of {who, date, what}; [] where nobody has checked"),
 }

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import compare, doctor, judge, judges, languages, results, run, suites, tasks
+from mlc_bench.cli import compare, contribute, doctor, judge, judges, languages, results, run, suites, tasks
 from mlc_bench.errors import UserError
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command()(compare.compare)
 app.command()(judge.judge)
 app.command()(doctor.doctor)
 app.add_typer(judges.app, name="judges")
+contribute.register(tasks.app, languages.app)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(languages.app, name="languages")
 app.add_typer(suites.app, name="suites")

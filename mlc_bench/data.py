@@ -138,7 +138,8 @@ def _where(source: dict[str, Any]) -> str:
     return str(source.get("folder") or source["file"])
 
 
-def _decode(path: Path) -> str:
+def decode(path: Path) -> str:
+    """A file as text, without a BOM. Raises UsageError naming the line of a byte that is not UTF-8."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -149,7 +150,7 @@ def _decode(path: Path) -> str:
 def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """The objects of a file of JSON lines, each with its line number. Raises UsageError naming a bad line."""
     rows = []
-    for number, line in enumerate(_decode(path).split("\n"), 1):
+    for number, line in enumerate(decode(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -197,7 +198,7 @@ def _read_folder(folder: Path, prompt_field: str) -> dict[str, list[dict[str, An
 def _read_columns(path: Path, source: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
     """One file whose columns are languages: JSON lines (chat turns as in the MLC data) or CSV."""
     if path.suffix == ".csv":
-        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(_decode(path), newline="")))
+        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(decode(path), newline="")))
     else:
         rows = [row for _, row in read_json_lines(path)]
     columns = _language_columns(source["columns"], list(rows[0]) if rows else [])

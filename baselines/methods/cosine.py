@@ -1,0 +1,26 @@
+"""DPO with the pairwise baseline: the mean of 1 - cos between each translation of a prompt and the English one.
+
+The same representations, schedule and weight as MLC; only the auxiliary loss differs.
+"""
+
+from typing import Any
+
+from mlc_bench.baselines.config import MLC
+from mlc_bench.baselines.methods import dpo
+from mlc_bench.baselines.run import TrainRun
+from pydantic import field_validator
+
+
+class Config(dpo.Config):
+    mlc: MLC | None = MLC(objective="cosine")
+
+    @field_validator("mlc", mode="before")
+    @classmethod
+    def _pairwise(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            return given | {"objective": given.get("objective", "cosine")}
+        return given
+
+
+def build(run: TrainRun) -> Any:
+    return dpo.build(run)

@@ -322,7 +322,7 @@ def require(
                 f"row '{row['id']}' has its prompt in {', '.join(row['prompts'])} only; {method} needs "
                 f"{languages_per_row} languages or more in each row"
             )
-        if responses and not row["responses"]:
+        if responses and row["responses"] is None:
             raise UsageError(
                 f"row '{row['id']}' has no 'responses' in other languages, which {method} learns from; "
                 "build them with: train-baseline build"

@@ -60,6 +60,7 @@ def build(method, model, folder, name="out", rows=ROWS, **settings):
         "learning_rate": 1e-12,
         "max_grad_norm": 1e9,  # gradients as they are
         "bf16": False,
+        "keep_out": [],
     } | settings
     prepared = run.prepare(method, methods.get(method).Config.model_validate(values))
     return prepared, methods.get(method).build(prepared)

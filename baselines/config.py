@@ -91,6 +91,8 @@ def load(kind: type[Config], file: Path | None, options: list[str]) -> Config:
         if not isinstance(values, dict):
             raise UsageError(f"--config {file}: settings are expected, one `key: value` a line")
     for key, value in _pairs(options):
+        if value is None:
+            value = _flag(kind, key)
         _put(values, key.split("."), value)
     try:
         return kind.model_validate(values)
@@ -99,7 +101,7 @@ def load(kind: type[Config], file: Path | None, options: list[str]) -> Config:
 
 
 def _pairs(options: list[str]) -> list[tuple[str, Any]]:
-    """`--key value`, `--key=value`, `--flag` as keys with values; values are read as YAML."""
+    """`--key value`, `--key=value`, `--flag` as keys with values, which are read as YAML; a flag has None."""
     pairs: list[tuple[str, Any]] = []
     index = 0
     while index < len(options):
@@ -112,13 +114,28 @@ def _pairs(options: list[str]) -> list[tuple[str, Any]]:
             value = options[index]
             index += 1
         elif not equals:
-            value = "true"
+            pairs.append((key.replace("-", "_"), None))
+            continue
         try:
             read = yaml.safe_load(value)
         except yaml.YAMLError:
             read = value
         pairs.append((key.replace("-", "_"), read))
     return pairs
+
+
+def _flag(kind: type[Settings], key: str) -> bool:
+    """True, for an option without a value that needs none."""
+    first, *rest = key.split(".")
+    field = kind.model_fields.get(first)
+    for part in _parts(field.annotation) if field else ():
+        if issubclass(part, Settings) and rest:
+            return _flag(part, ".".join(rest))
+        if issubclass(part, Settings | bool):
+            return True
+    if field is None:
+        raise unknown("setting", key, keys(kind))
+    raise UsageError(f"--{key} needs a value: --{key} VALUE")
 
 
 def _put(values: dict[str, Any], path: list[str], value: Any) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from typing import Any, NotRequired, TypedDict
 
 from mlc_bench.baselines.data import PIVOT, Row
-
 from mlc_bench.errors import UsageError
 
 
@@ -53,8 +52,8 @@ def examples(tokenizer: Any, given: Iterable[Example], cutoff: int) -> list[dict
         start = prompt_ids(tokenizer, example["prompt"])
         ids = {"prompt_ids": start}
         for part in ("chosen", "rejected"):
-            if example.get(part) is not None:
-                ids[f"{part}_ids"] = response_ids(tokenizer, example["prompt"], example[part], start, cutoff)
+            if (response := example.get(part)) is not None:
+                ids[f"{part}_ids"] = response_ids(tokenizer, example["prompt"], str(response), start, cutoff)
         encoded.append(ids)
     return encoded
 

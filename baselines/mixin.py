@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from accelerate.utils import DistributedType
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
 from mlc_bench.baselines import mlc
 from mlc_bench.baselines.config import MLC
 from mlc_bench.baselines.states import EXTRACTOR, is_extractor, pack
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -62,7 +63,7 @@ class PromptLoss(Trainer):
         self._counts: dict[str, Tensor] = {}
         attention = str(getattr(self.model.config, "_attn_implementation", ""))
         pad = self.processing_class.pad_token_id
-        self.data_collator = PromptCollator(self.data_collator, pad, languages, "flash" in attention)
+        self.data_collator: Any = PromptCollator(self.data_collator, pad, languages, "flash" in attention)
         for _, weight in self.extractor_weights():
             weight.requires_grad_(True)
 

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from accelerate import PartialState
 from datasets import Dataset, load_from_disk
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
+
+from mlc_bench import identity
 from mlc_bench.baselines import data as training_data
 from mlc_bench.baselines import encode, methods, states
 from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.data import PIVOT, Row, TrainingData
 from mlc_bench.baselines.watch import Watch, plot
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
-
-from mlc_bench import identity
 from mlc_bench.errors import UsageError
 from mlc_bench.progress import say
 from mlc_bench.provenance import git

@@ -5,10 +5,11 @@ The same representations, schedule and weight as MLC; only the auxiliary loss di
 
 from typing import Any
 
+from pydantic import field_validator
+
 from mlc_bench.baselines.config import MLC
 from mlc_bench.baselines.methods import dpo
 from mlc_bench.baselines.run import TrainRun
-from pydantic import field_validator
 
 
 class Config(dpo.Config):

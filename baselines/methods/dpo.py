@@ -6,11 +6,12 @@ step forwards the policy only.
 
 from typing import Any
 
+from pydantic import Field
+from trl import DPOConfig, DPOTrainer
+
 from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.encode import Example, english
 from mlc_bench.baselines.run import TrainRun
-from pydantic import Field
-from trl import DPOConfig, DPOTrainer
 
 
 class Config(TrainConfig):

@@ -7,11 +7,12 @@ is the latter: `concatenated_forward` replaces the NLL by minus the mean log-pro
 
 from typing import Any
 
+from pydantic import Field
+from trl.experimental.orpo import ORPOConfig, ORPOTrainer
+
 from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.encode import english
 from mlc_bench.baselines.run import TrainRun, as_pair
-from pydantic import Field
-from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 
 class Config(TrainConfig):

@@ -6,10 +6,11 @@ TRL averages over the response tokens of all accumulated batches; so do we.
 from typing import Any
 
 from datasets import Dataset
+from trl import SFTConfig, SFTTrainer
+
 from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.encode import Example, english
 from mlc_bench.baselines.run import TrainRun
-from trl import SFTConfig, SFTTrainer
 
 
 class Config(TrainConfig):

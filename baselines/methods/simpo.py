@@ -7,11 +7,12 @@ in the SimPO paper beta is 2.0 to 2.5 and gamma 0.3 to 0.8 times beta.
 
 from typing import Any
 
+from pydantic import Field
+from trl.experimental.cpo import CPOConfig, CPOTrainer
+
 from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.encode import english
 from mlc_bench.baselines.run import TrainRun, as_pair
-from pydantic import Field
-from trl.experimental.cpo import CPOConfig, CPOTrainer
 
 
 class Config(TrainConfig):

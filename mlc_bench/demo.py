@@ -1,4 +1,4 @@
-"""The demo models, whose weights come with packages, no hub needed: a small chat model and a multilingual base model."""
+"""The demo models, whose weights come with packages, no hub needed: a chat model and a multilingual base model."""
 
 import importlib
 import importlib.util

@@ -119,8 +119,10 @@ def _languages() -> list[Finding]:
             languages.get(code)
     except UserError as error:
         return [Finding("problem", "languages", str(error))]
-    missing = [Finding("problem", "languages", line) for line in catalog.incomplete()]
-    return missing or [Finding("ok", "languages", " ".join(languages.known()))]
+    found = [Finding("problem", "languages", line) for line in catalog.incomplete()]
+    if bare := catalog.without_embedded_data():
+        found.append(Finding("note", "languages", f"without embedded prompts: {' '.join(bare)}"))
+    return [Finding("ok", "languages", " ".join(languages.known())), *found]
 
 
 def _disk(results: Path) -> list[Finding]:

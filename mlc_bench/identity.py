@@ -61,8 +61,8 @@ class Identity:
         return re.sub(r"[^A-Za-z0-9._+-]+", "__", name)[:120].strip("._") or "model"
 
 
-def resolve(spec: RunSpec) -> Identity:
-    """Find the model that a spec names.
+def resolve(spec: RunSpec, needs_template: bool = True) -> Identity:
+    """Find the model that a spec names; a judge that is asked in plain text needs no chat template.
 
     Raises PrerequisiteError where it (or its weights, chat template, or adapter) is absent or does not fit.
     """
@@ -85,7 +85,7 @@ def resolve(spec: RunSpec) -> Identity:
         raise PrerequisiteError(
             f"{folder} has no weights (*.safetensors){unsafe}; save the model there with save_pretrained()"
         )
-    template = chat_template(folder)
+    template = chat_template(folder) if needs_template else None
     adapter = resolve_adapter(spec.adapter, folder, spec.model) if spec.adapter else None
     settings = folder / "generation_config.json"  # end tokens and penalties: they decide answers too
     return Identity(

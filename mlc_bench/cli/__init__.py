@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import doctor, judge, results, run, tasks
+from mlc_bench.cli import contribute, doctor, judge, judges, results, run, tasks
 from mlc_bench.errors import UserError
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command()(run.run)
 app.command()(results.show)
 app.command()(judge.judge)
 app.command()(doctor.doctor)
+app.add_typer(judges.app, name="judges")
+contribute.register(tasks.app)
 app.add_typer(tasks.app, name="tasks")
 
 _state = {"debug": False}

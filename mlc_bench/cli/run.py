@@ -9,6 +9,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from mlc_bench.cli.common import Json, split, use_data
+from mlc_bench.cli.judge import AllowSelfJudge, Combine, JudgeArgs, JudgeName, judge_settings, print_agreement
 from mlc_bench.errors import unknown
 
 ENGINES = ("hf", "vllm", "openai")
@@ -30,7 +31,10 @@ def run(
         list[str] | None, typer.Option(help="Tasks or packs, commas or repeated. Default: starter.")
     ] = None,
     languages: Annotated[list[str] | None, typer.Option(help="Codes, commas or repeated. Default: all.")] = None,
-    judge: Annotated[str, typer.Option(help="Who judges the answers.")] = "rules",
+    judge: JudgeName = "rules",
+    combine: Combine = None,
+    judge_args: JudgeArgs = None,
+    allow_self_judge: AllowSelfJudge = False,
     limit: Annotated[int | None, typer.Option(min=1, help="First n prompts of each task and language.")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="Put before every prompt.")] = None,
     max_tokens: Annotated[
@@ -53,6 +57,7 @@ def run(
     entries = catalog.select(split(tasks) or ["starter"])
     codes = catalog.check_languages(split(languages))
     arguments = spec.parse_engine_args(engine_args or [])
+    judge_name, settings = judge_settings(judge, combine, judge_args)
     if engine is None:
         from mlc_bench.engines import default_engine
 
@@ -68,7 +73,7 @@ def run(
             engine_args=arguments,
             tasks=tuple(entry.name for entry in entries),
             languages=tuple(codes) or None,
-            judge=judge,
+            judge=judge_name,
             limit=limit,
             system_prompt=system_prompt,
             max_tokens=max_tokens,
@@ -79,7 +84,7 @@ def run(
     from mlc_bench import runner
 
     signal.signal(signal.SIGTERM, _interrupt)  # closes the engine, as Ctrl-C does
-    runs = runner.prepare(specs, output)
+    runs = runner.prepare(specs, output, settings, allow_self_judge)
     if dry_run:
         _print_plan(runs, as_json)
         return 0
@@ -130,4 +135,5 @@ def _print_tables(runs: list[Any], records: list[Any]) -> None:
     width = shutil.get_terminal_size((120, 24)).columns
     for run_, found in zip(runs, records, strict=True):
         print(table.text(found, width))
+        print_agreement(found)
         print(f"record: {run_.folder / 'run.json'}")

@@ -36,13 +36,13 @@ app.add_typer(suites.app, name="suites")
 _state = {"debug": False}
 
 
-def main() -> None:
-    """Run the command line and end with its exit code.
+def main(command: typer.Typer = app) -> None:
+    """Run a command line and end with its exit code.
 
     0 ok, 1 some tasks failed, 2 usage, 3 prerequisite missing, 4 results not comparable or stale, 130 interrupted.
     """
     try:
-        code = app(standalone_mode=False)
+        code = command(standalone_mode=False)
         if code == 130:  # the parser has caught Ctrl-C itself
             raise KeyboardInterrupt
     except UserError as error:
@@ -85,7 +85,7 @@ def _leave(code: int) -> NoReturn:
 
 
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and all logs.")] = False) -> None:
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and all logs.")] = False) -> None:
     _state["debug"] = debug
     if not debug:
         quiet()

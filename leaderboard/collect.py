@@ -1,5 +1,6 @@
-"""Records under some folders into one tidy frame. Nothing here is fatal: what cannot be used is listed with its reason."""
+"""Records under some folders into one tidy frame. What cannot be used is listed with its reason, never fatal."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -13,9 +14,10 @@ import pandas as pd
 
 from mlc_bench import record
 from mlc_bench.errors import UsageError, UserError
-from mlc_bench.leaderboard import lineage, public
 from mlc_bench.record import LanguageResult, RunRecord, TaskResult, Value
 from mlc_bench.spec import digest
+
+from . import lineage, public
 
 FRAME = (
     "model_id", "model", "method", "base_model", "run", "task", "version", "language", "metric", "judge", "value",
@@ -254,8 +256,6 @@ def _with_bases(models: dict[str, Model]) -> dict[str, Model]:
 
     Of several such rows the one on the same engine and dtype, since engines differ in a few verdicts.
     """
-    import dataclasses
-
     found = {}
     for model in sorted(models.values(), key=lambda one: (one.label, one.id)):
         candidates = [
@@ -270,7 +270,9 @@ def _with_bases(models: dict[str, Model]) -> dict[str, Model]:
             )
         ]
         best = min(
-            candidates, key=lambda other: (other.engine != model.engine, other.dtype != model.dtype, other.id), default=None
+            candidates,
+            key=lambda other: (other.engine != model.engine, other.dtype != model.dtype, other.id),
+            default=None,
         )
         found[model.id] = dataclasses.replace(model, base=best.id if best else None)
     return found

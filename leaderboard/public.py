@@ -6,8 +6,9 @@ from functools import cache
 from re import compile as pattern
 
 from mlc_bench.errors import UsageError
-from mlc_bench.leaderboard import lineage
 from mlc_bench.record import RunRecord
+
+from . import lineage
 
 LONGEST = 200  # characters of a name
 PROMPT_REMOVED = "(removed; sha256 "

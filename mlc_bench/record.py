@@ -39,7 +39,9 @@ class Value(_Model):
     value: float | None
     low: float | None = None
     high: float | None = None
-    n: int = Field(ge=0, le=MOST, description="prompts (of one language) or prompts with a verdict in two languages or more")
+    n: int = Field(
+        ge=0, le=MOST, description="prompts (of one language) or prompts with a verdict in two languages or more"
+    )
 
 
 class AdapterInfo(_Model):
@@ -116,7 +118,9 @@ class TaskResult(_Model):
     def _is_whole(self) -> Self:
         lengths = {len(result.outcomes) for result in self.languages.values() if result.outcomes is not None}
         if self.parallel and len(lengths) > 1:
-            raise ValueError(f"{self.name}: the same prompts in every language, yet outcomes of {sorted(lengths)} prompts")
+            raise ValueError(
+                f"{self.name}: the same prompts in every language, yet outcomes of {sorted(lengths)} prompts"
+            )
         for code, result in self.languages.items():
             if self.headline not in result.metrics:
                 raise ValueError(f"{self.name}: no {self.headline} in {code}")

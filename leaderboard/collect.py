@@ -165,7 +165,7 @@ def _agrees(value: Value, outcomes: str) -> bool:
 def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
     usable = []
     for content in records:
-        reason = _unusable(content)
+        reason = unusable(content)
         if reason:
             left_out.append(LeftOut(f"run {content.run_id}, judge {content.judge.id}", public.printable(reason, 300)))
         else:
@@ -214,7 +214,8 @@ def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
     )
 
 
-def _unusable(content: RunRecord) -> str:
+def unusable(content: RunRecord) -> str:
+    """Why a whole record is in no table; empty for one that is."""
     if content.limited or content.spec.limit is not None:
         return f"a slice of the data (--limit {content.spec.limit})"
     failed = [task.name for task in content.tasks if task.status != "complete"]
@@ -281,7 +282,7 @@ def _with_bases(models: dict[str, Model]) -> dict[str, Model]:
 def _setting(content: RunRecord, task: TaskResult) -> Setting:
     judged = task.measures != "utility"
     generation = json.dumps(task.generation, sort_keys=True, ensure_ascii=True)
-    prompt = system_prompt_digest(content.spec.system_prompt)
+    prompt = public.prompt_digest(content.spec.system_prompt)
     judge = (content.judge.id, content.judge.version, content.judge.digest) if judged else ("", "", "")
     known = [task.name, task.version, task.measures, task.parallel, task.headline, generation, prompt, judge]
     return Setting(
@@ -297,15 +298,6 @@ def _setting(content: RunRecord, task: TaskResult) -> Setting:
         headline=task.headline or "",
         over_refusal_task=task.over_refusal_task,
     )
-
-
-def system_prompt_digest(prompt: str | None) -> str:
-    """sha256 of a system prompt, also where a published record holds no more than this; empty for none."""
-    if prompt is None:
-        return ""
-    if prompt.startswith(public.PROMPT_REMOVED):
-        return prompt.removeprefix(public.PROMPT_REMOVED).rstrip(")")
-    return hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _key(setting: Setting, code: str, result: LanguageResult) -> str:

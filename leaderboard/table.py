@@ -59,6 +59,8 @@ class Column:
     language: str = ""
     key: str = ""
     note: str = ""
+    digits: int = 1
+    """After the decimal point, as shown."""
 
 
 @dataclass(frozen=True)
@@ -91,4 +93,6 @@ class Leaderboard:
 
     main: tuple[Table, ...]
     tasks: tuple[Table, ...]
+    published: tuple[Table, ...]
+    """Figures of papers: reported there, not run here, never ranked."""
     left_out: tuple[LeftOut, ...]

@@ -8,7 +8,7 @@ from .table import NOT_RUN, Cell, Column, Leaderboard, Table
 from .task_table import TaskTable
 
 
-def build(collection: Collection) -> Leaderboard:
+def build(collection: Collection, published: tuple[Table, ...] = ()) -> Leaderboard:
     """Every table of the collection, in an order that depends on its contents only."""
     order = sorted(collection.settings.values(), key=_setting_order)
     by_setting = dict(list(collection.frame.groupby("setting", sort=False))) if len(collection.frame) else {}
@@ -17,7 +17,7 @@ def build(collection: Collection) -> Leaderboard:
     tasks = [TaskTable(collection, panel, panels, utilities).table() for panel in panels.values()]
     judges = sorted({panel.setting.judge for panel in panels.values() if panel.setting.judge})
     main = [_main(judge, tasks, collection) for judge in judges or ([""] if tasks else [])]
-    return Leaderboard(tuple(main), tuple(tasks), collection.left_out)
+    return Leaderboard(tuple(main), tuple(tasks), published, collection.left_out)
 
 
 def _setting_order(setting: Setting) -> tuple[str | int, ...]:
@@ -65,7 +65,7 @@ def _main(judge: str, tasks: list[Table], collection: Collection) -> Table:
         notes = {note: None for rows in by_model.values() if model in rows for note in rows[model].notes}
         rows.append(replace(some, cells=cells, notes=tuple(notes)))
     return Table(
-        id=".".join(filter(None, ("main", judge))),
+        id="-".join(filter(None, ("main", judge))),
         title="Safety, over-refusal and utility" + (f", judge {judge}" if judge else ""),
         judge=judge,
         columns=tuple(column for column, _, _ in sources),

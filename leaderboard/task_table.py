@@ -47,15 +47,15 @@ class TaskTable:
             cells[column.id] = _with_best(column, found)
 
         for key_column in self.panel.columns:
-            heading = key_column.heading
-            column = Column(heading, heading, "percent", self.higher, key_column.language, key_column.key)
+            name, key, code = f"language.{key_column.key}", key_column.key, key_column.language
+            column = Column(name, key_column.heading, "percent", self.higher, language=code, key=key)
             add(column, {model: self._language(model, key_column.key) for model in self.panel.models})
         averages = {model: self._average(model) for model in self.panel.models}
         over = f"over {' '.join(self.codes)}"
         add(Column("average", "average", "percent", self.higher, note=f"mean {over}"), self._ranked(averages))
-        add(Column("worst", "worst", "percent", self.higher, note=f"the worst of {over}"), self._each(self._worst))
-        for name, heading in (("var", "Var"), ("pag", "PAG"), ("kappa", "kappa")):
-            column = Column(name, heading, "number", None, note=over)
+        add(Column("worst", "worst", "percent", self.higher, note=f"the worst {over}"), self._each(self._worst))
+        for name, heading, digits in (("var", "Var", 2), ("pag", "PAG", 3), ("kappa", "kappa", 3)):
+            column = Column(name, heading, "number", None, note=over, digits=digits)
             add(column, self._each(partial(self._spread, name)))
         if setting.measures == "safety":
             note = f"mean of {setting.over_refusal_task or 'no task'} {over}"
@@ -68,7 +68,9 @@ class TaskTable:
             note = f"mean over the languages that are {'' if wanted else 'not '}in the training data"
             add(Column(part, part, "percent", self.higher, note=note), self._each(partial(self._part, wanted)))
             add(
-                Column(f"{part}_gain", f"{part} {self.gain}", "points", self.higher, note=f"{note}, less the base model's"),
+                Column(
+                    f"{part}_gain", f"{part} {self.gain}", "points", self.higher, note=f"{note}, less the base model's"
+                ),
                 self._gains(wanted),
             )
         for utility in self.utilities:
@@ -109,7 +111,7 @@ class TaskTable:
         if not setting.parallel:
             notes.append("Prompts are not translations of each other: PAG and kappa are not defined.")
         return Table(
-            id=".".join(filter(None, (setting.task, setting.judge, setting.id))),
+            id="-".join(filter(None, (setting.task, setting.judge, setting.id))),
             title=describe(setting),
             judge=setting.judge,
             columns=tuple(columns),
@@ -120,6 +122,10 @@ class TaskTable:
 
     def _each(self, make: Callable[[str], Cell]) -> dict[str, Cell]:
         return {model: make(model) for model in self.panel.models}
+
+    def _baseless(self, model: str) -> str:
+        known = self.collection.models[model].base_name
+        return "its base model is not among the records" if known else "not trained from a known model"
 
     def _base_label(self, model: str) -> str:
         base = self.collection.models[model].base
@@ -238,7 +244,7 @@ class TaskTable:
         for model in self.panel.models:
             base = self.collection.models[model].base
             if base is None:
-                cells[model] = Cell(blank="no base model among the records")
+                cells[model] = Cell(blank=self._baseless(model))
                 continue
             keys = self.keys if seen is None else self._part_keys(model, seen)
             if blank := self._incomplete(model) or ("" if keys else "training languages not known, or none such"):
@@ -256,7 +262,7 @@ class TaskTable:
         for model in self.panel.models:
             base = self.collection.models[model].base
             if base is None:
-                cells[model] = Cell(blank="no base model among the records")
+                cells[model] = Cell(blank=self._baseless(model))
                 continue
             lacking = [
                 who

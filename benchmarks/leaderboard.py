@@ -43,26 +43,28 @@ def main() -> None:
                 write(results / f"{index:05}" / "run.json", index)
             size = sum(path.stat().st_size for path in results.rglob("*.json")) / 2**20
             plots = ["--no-plots"] if options.no_plots else []
-            seconds, peak = measured("build", str(results), "--out", str(tables), *plots)
+            seconds, cpu, peak = measured("build", str(results), "--out", str(tables), *plots)
             start = time.perf_counter()
             read(results)
             reading = time.perf_counter() - start
             print(
-                f"{count:6} records ({size:.0f} MiB): build {seconds:6.2f} s, {1000 * seconds / count:5.1f} ms a record, "
-                f"{peak:.2f} GiB; of this reading {reading:.2f} s",
+                f"{count:6} records ({size:.0f} MiB): build {seconds:6.2f} s, "
+                f"{1000 * seconds / count:5.1f} ms a record, processor {cpu:.2f} s, {peak:.2f} GiB; "
+                f"of this reading {reading:.2f} s",
                 flush=True,
             )
-            seconds, peak = measured("check", str(results), "--tables", str(tables))
-            print(f"{'':6} check {seconds:6.2f} s, {peak:.2f} GiB", flush=True)
+            seconds, cpu, peak = measured("check", str(results), "--tables", str(tables))
+            print(f"{'':6} check {seconds:6.2f} s, processor {cpu:.2f} s, {peak:.2f} GiB", flush=True)
 
 
-def measured(*arguments: str) -> tuple[float, float]:
-    """Wall seconds and peak GiB of `mlc-bench leaderboard ...`."""
+def measured(*arguments: str) -> tuple[float, float, float]:
+    """Seconds by the clock and of the processor, and peak GiB, of `mlc-bench leaderboard ...`."""
     start = time.perf_counter()
     process = subprocess.Popen([COMMAND, "leaderboard", *arguments], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     assert os.waitstatus_to_exitcode(status) == 0, arguments
-    return time.perf_counter() - start, usage.ru_maxrss * 1024 / 2**30
+    seconds = time.perf_counter() - start
+    return seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 2**30
 
 
 def read(results: Path) -> None:

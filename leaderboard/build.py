@@ -48,9 +48,9 @@ def write(board: Leaderboard, folder: Path, plots: bool = True) -> list[Path]:
         path.unlink()
     written = [folder / name for name in made]
     if plots:
-        from . import plots as drawing
+        from .plots import write as draw  # matplotlib takes half a second to import
 
-        written += drawing.write(board, folder / "plots")
+        written += draw(board, folder / "plots")
     return written
 
 

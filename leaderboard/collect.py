@@ -188,17 +188,20 @@ def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
                 model.id, model.label, model.method, model.base_name or "", content.run_id, task.name, task.version,
             )  # fmt: skip
             for code, result in task.languages.items():
-                owner = owners.setdefault((model.id, keys[code]), content.run_id)
-                if owner != content.run_id:
-                    repeated.setdefault(owner, []).append(code)
-                if (model.id, keys[code]) in outcomes or owner != content.run_id:
+                owner = owners.get((model.id, keys[code]))
+                if owner is not None:
+                    if owner != content.run_id:
+                        repeated.setdefault(owner, []).append(code)
                     continue
+                owners[model.id, keys[code]] = content.run_id
                 if result.outcomes is not None and _agrees(result.metrics[setting.headline], result.outcomes):
                     outcomes[model.id, keys[code]] = result.outcomes
                 rows += _rows(shared, setting, keys[code], code, result.metrics, result.n_unscored)
-            if not repeated:
+            over_all = (model.id, whole_key(keys.values()))
+            if over_all not in owners:
+                owners[over_all] = content.run_id
                 unscored = sum(result.n_unscored for result in task.languages.values())
-                rows += _rows(shared, setting, whole_key(keys.values()), ALL, task.summary, unscored)
+                rows += _rows(shared, setting, over_all[1], ALL, task.summary, unscored)
             for owner, codes in sorted(repeated.items()):
                 left_out.append(
                     LeftOut(
@@ -206,11 +209,25 @@ def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
                         f"run {owner} has the same of the same model and is newer",
                     )
                 )
-    frame = pd.DataFrame.from_records(rows, columns=list(FRAME)).drop_duplicates(
-        ["model_id", "key", "language", "metric"], ignore_index=True
-    )
     return Collection(
-        frame, outcomes, _with_bases(models), settings, tuple(sorted(left_out, key=lambda it: (it.source, it.reason)))
+        _frame(rows),
+        outcomes,
+        _with_bases(models),
+        settings,
+        tuple(sorted(left_out, key=lambda it: (it.source, it.reason))),
+    )
+
+
+def _frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
+    columns = dict(zip(FRAME, zip(*rows, strict=True) if rows else [()] * len(FRAME), strict=True))
+    numbers = {"version": "int64", "n": "int64", "unscored": "int64"} | dict.fromkeys(
+        ("value", "low", "high"), "float64"
+    )
+    return pd.DataFrame(
+        {
+            name: pd.Series(values, dtype=numbers[name]) if name in numbers else pd.Categorical(values)
+            for name, values in columns.items()
+        }
     )
 
 

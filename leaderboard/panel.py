@@ -1,8 +1,10 @@
 """The part of a task's results that can be compared: its columns, and the languages that averages are taken over."""
 
-from collections import Counter
+from collections import Counter, namedtuple
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from math import isnan
 from typing import Any
 
 import numpy as np
@@ -55,9 +57,9 @@ class Panel:
         headline = frame[one_language & (frame["metric"] == setting.headline)]
         self.entries: dict[tuple[str, str], Entry] = {}
         self.blanks: dict[tuple[str, str], str] = {}
-        for row in headline.itertuples(index=False):
+        for row in _rows(headline):
             where = (row.model_id, row.key)
-            if pd.isna(row.value):
+            if isnan(row.value):
                 self.blanks[where] = "no answer has a verdict"
             elif row.unscored > MOST_UNSCORED * (row.n + row.unscored):
                 self.blanks[where] = f"{row.unscored} of {row.n + row.unscored} answers without a verdict"
@@ -65,8 +67,8 @@ class Panel:
                 self.entries[where] = _entry(row)
         self._summaries = {
             (row.model_id, row.key, row.metric): _entry(row)
-            for row in frame[~one_language].itertuples(index=False)
-            if not pd.isna(row.value)
+            for row in _rows(frame[~one_language])
+            if not isnan(row.value)
         }
         uses = Counter(key for _, key in self.entries)
         uses.update({key: 0 for _, key in self.blanks})
@@ -151,7 +153,7 @@ class Sample:
         if matrices:
             parts = [stats.Sums(matrix).statistics(None, statistics) for matrix in matrices]
             self.values = {name: np.array([part[name] for part in parts], dtype=np.float64) for name in statistics}
-            self.replicates = bootstrap.paired_bootstrap(matrices, statistics, resamples=RESAMPLES)
+            self.replicates = _replicates(matrices, statistics)
             self.intervals = {name: self._interval(name) for name in statistics}
 
     def _interval(self, name: str) -> Array:
@@ -161,6 +163,13 @@ class Sample:
         values = self.values[name]
         low, high = bootstrap.interval(self.replicates[name], estimate=values).T
         return np.stack([np.minimum(low.clip(min=0.0), values), np.maximum(high.clip(max=25.0), values)], axis=1)
+
+
+def _replicates(matrices: list[Array], statistics: tuple[str, ...]) -> dict[str, Array]:
+    if statistics == ("average",) and len(matrices[0]) > 1 and not any(np.isnan(matrix).any() for matrix in matrices):
+        hits = np.array([matrix.sum(axis=1) for matrix in matrices])  # whole numbers: sums of them are exact
+        return {"average": bootstrap.paired_means(hits, resamples=RESAMPLES) / matrices[0].shape[1]}
+    return bootstrap.paired_bootstrap(matrices, statistics, resamples=RESAMPLES)
 
 
 def _columns(uses: Counter[str], languages: dict[str, str]) -> list[KeyColumn]:
@@ -176,6 +185,12 @@ def _columns(uses: Counter[str], languages: dict[str, str]) -> list[KeyColumn]:
     return columns
 
 
+def _rows(frame: pd.DataFrame) -> Iterable[Any]:
+    """The rows as namedtuples of plain objects, which is ten times as fast from lists as by `itertuples`."""
+    row = namedtuple("row", frame.columns)  # type: ignore[misc]
+    return map(row._make, zip(*(frame[name].tolist() for name in frame.columns), strict=True))
+
+
 def _entry(row: Any) -> Entry:
-    low, high = (None if pd.isna(bound) else float(bound) for bound in (row.low, row.high))
-    return Entry(float(row.value), low, high, int(row.n), int(row.unscored), row.run)
+    low, high = (None if isnan(bound) else bound for bound in (row.low, row.high))
+    return Entry(row.value, low, high, row.n, row.unscored, row.run)

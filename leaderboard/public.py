@@ -20,6 +20,7 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
 
 
+@cache
 def printable(text: str, longest: int = LONGEST) -> str:
     """The text on one line: what cannot be printed as its code point, cut to `longest` characters."""
     cut = text if len(text) <= longest else text[: longest - 1] + "…"

@@ -12,9 +12,9 @@ ALPHA = 0.05
 def p_value(difference: Array, deviation: Array, prompts: int) -> Array:
     """Two-sided p-values of paired differences with their bootstrap standard errors, by the normal distribution.
 
-    Unlike the share of replicates beyond zero, which is never below 1 / resamples, these can pass Holm's correction over
-    the many pairs of a table. Not below that of a sign test in which all prompts differ, 2 ** (1 - prompts): verdicts that are all equal leave the
-    bootstrap a standard error of 0, and three prompts still prove nothing.
+    Unlike the share of replicates beyond zero, which is never below 1 / resamples, these can pass Holm's correction
+    over the many pairs of a table. Not below that of a sign test in which all prompts differ, 2 ** (1 - prompts):
+    verdicts that are all equal leave the bootstrap a standard error of 0, and three prompts still prove nothing.
     """
     from scipy.special import ndtr
 

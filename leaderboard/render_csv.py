@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable
+from functools import cache
 
 from . import text
 from .public import printable
@@ -46,13 +47,11 @@ def wide(table: Table) -> str:
     return _csv([head, *rows])
 
 
-def escape(value: object) -> object:
+@cache
+def escape(text: str) -> str:
     """A text that a spreadsheet would take for a formula gets an apostrophe in front (as OWASP advises)."""
-    if isinstance(value, str):
-        value = printable(value)
-        if value.lstrip()[:1] in tuple("=+-@＝＋－＠|%") or value[:1].isspace():
-            return "'" + value
-    return value
+    shown = printable(text)
+    return "'" + shown if shown.lstrip()[:1] in tuple("=+-@＝＋－＠|%") or shown[:1].isspace() else shown
 
 
 class _Number(str):
@@ -71,5 +70,5 @@ def _csv(rows: Iterable[Iterable[object]]) -> str:
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     for row in rows:
-        writer.writerow([value if isinstance(value, _Number) else escape(value) for value in row])
+        writer.writerow([escape(value) if type(value) is str else value for value in row])
     return file.getvalue()

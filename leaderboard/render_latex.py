@@ -1,5 +1,7 @@
 """Tables as LaTeX for papers: `\\input` them; the preamble needs booktabs, graphicx and `\\usepackage[T1]{fontenc}`."""
 
+from functools import cache
+
 from . import text
 from .public import printable
 from .table import Cell, Column, Table
@@ -34,6 +36,7 @@ def table(one: Table) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}%", "}"]) + "\n"
 
 
+@cache
 def escape(name: str) -> str:
     """Text that LaTeX prints as it is; letters beyond Latin-1, which its fonts may lack, as their code points."""
     return "".join(_character(character) for character in printable(name))

@@ -1,6 +1,7 @@
 """The leaderboard as one Markdown document (GitHub's dialect). What people chose, such as names, is escaped."""
 
 import re
+from functools import cache
 
 from . import text
 from .public import printable
@@ -21,8 +22,8 @@ times 100. **PAG**: share of pairs of languages with the same verdict on a promp
 everywhere. **kappa**: Fleiss' kappa, with languages as raters.
 - **over-refusal**: share of harmless prompts that are refused, over the same languages.
 - **gain** (for over-refusal: change): the average less the base model's, in points, paired over prompts; \\* p < \
-0.05, \\*\\* p < 0.01, \\*\\*\\* p < 0.001 after Holm's correction over the column. **seen**, **unseen**: averages over the \
-languages that are, or are not, in the model's training data.
+0.05, \\*\\* p < 0.01, \\*\\*\\* p < 0.001 after Holm's correction over the column. **seen**, **unseen**: averages \
+over the languages that are, or are not, in the model's training data.
 - Numbers share a column only where their comparability key is equal. A dash with a number in brackets: there is no \
 number, for the reason given below the table.
 """
@@ -47,6 +48,7 @@ def document(board: Leaderboard) -> str:
     return "\n".join(parts)
 
 
+@cache
 def escape(name: str) -> str:
     """Text that Markdown shows as it is: no markup, no HTML, no link, no end of a cell or line."""
     safe = printable(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,12 +1,14 @@
 """How numbers are written, alike in every format and on every machine."""
 
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 
 from .table import Cell, Column
 
 DASH = "–"
 
 
+@cache
 def rounded(value: float, digits: int) -> str:
     """The number with so many digits, halves away from zero. What differs past the ninth digit is noise."""
     exact = Decimal(repr(round(value, 9))).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP)
@@ -43,6 +45,7 @@ def heading(column: Column) -> str:
     return column.heading + (arrow if column.language else unit + arrow)
 
 
+@cache
 def significant(value: float, digits: int = 6) -> str:
     """The number for machines: six decimals, or so many significant digits of a small p-value."""
     if digits < 6:

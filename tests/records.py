@@ -53,7 +53,8 @@ def task_result(name, measures, companion, strings, version=1, policy="", parall
 
 def make(
     name="model-a", *, adapter=None, training=None, languages=LANGUAGES, n=40, chance=0.7, judge="rules", tasks=TASKS,
-    version=1, run=None, finished="2026-11-01T00:00:00+00:00", weights=None, strings=None, limit=None, system_prompt=None,
+    version=1, run=None, finished="2026-11-01T00:00:00+00:00", weights=None, strings=None, limit=None,
+    system_prompt=None,
 ):  # fmt: skip
     """A whole record; `strings` replaces the outcomes of tasks: {task: {language: outcomes}}."""
     label = name + (f"+{adapter}" if adapter else "")
@@ -70,8 +71,9 @@ def make(
         run_id=run or sha(f"{label} {sorted(languages)} {version}")[:12], status="complete", limited=limit is not None,
         created=finished, finished=finished, spec=spec,
         model=record.ModelInfo(
-            name=name, requested_revision=None, resolved_revision=None, weights_digest=weights or sha(f"weights {name}"),
-            config_digest="c", tokenizer_digest="t", training=training, fingerprint=sha(label), dtype="bfloat16",
+            name=name, requested_revision=None, resolved_revision=None,
+            weights_digest=weights or sha(f"weights {name}"), config_digest="c",
+            tokenizer_digest="t", training=training, fingerprint=sha(label), dtype="bfloat16",
             adapter=record.AdapterInfo(name=adapter, digest=sha(adapter)) if adapter else None, quantization=None,
             engine="hf", engine_version="5.0", engine_args={},
         ),
@@ -99,7 +101,7 @@ def family():
     }
     return [
         base,
-        make("base", adapter="dpo", training=manifest | {"method": "dpo"}, chance={"en": 0.9, "sw": 0.5, "ps": 0.4, "ar": 0.6}),
+        make("base", adapter="dpo", training=manifest | {"method": "dpo"}, chance=dict(en=0.9, sw=0.5, ps=0.4, ar=0.6)),
         make("base-mlc", training=manifest | {"method": "dpo+mlc"}, chance=0.95),
         make("other", chance=0.6, languages=("en", "sw", "ps")),
     ]  # fmt: skip

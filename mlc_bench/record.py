@@ -235,7 +235,9 @@ def _refuse(constant: str) -> NoReturn:
 
 def _migrate(content: dict[str, Any]) -> dict[str, Any]:
     """The content in today's schema. 1 to 2: outcomes are absent; the manifest of an adapter stands beside it."""
-    if content["schema_version"] == 1 and isinstance(model := content.get("model"), dict) and model.get("adapter"):
+    if content["schema_version"] == 1 and isinstance(model := content.get("model"), dict):
+        if not isinstance(model.get("adapter"), dict):
+            return content | {"schema_version": SCHEMA_VERSION}
         adapter = dict(model["adapter"])
         manifest = adapter.pop("manifest", None)
         content = content | {"model": model | {"adapter": adapter, "training": manifest}}

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import compare, contribute, doctor, judge, judges, languages, results, run, suites, tasks
+from mlc_bench.cli import compare, contribute, doctor, judge, judges, languages, leaderboard, results, run, suites, tasks
 from mlc_bench.errors import UserError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ contribute.register(tasks.app, languages.app)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(languages.app, name="languages")
 app.add_typer(suites.app, name="suites")
+app.add_typer(leaderboard.app, name="leaderboard")
 
 _state = {"debug": False}
 

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import doctor, judge, results, run, tasks
+from mlc_bench.cli import doctor, judge, leaderboard, results, run, tasks
 from mlc_bench.errors import UserError
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command()(results.show)
 app.command()(judge.judge)
 app.command()(doctor.doctor)
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(leaderboard.app, name="leaderboard")
 
 _state = {"debug": False}
 

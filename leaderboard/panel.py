@@ -152,7 +152,15 @@ class Sample:
             parts = [stats.Sums(matrix).statistics(None, statistics) for matrix in matrices]
             self.values = {name: np.array([part[name] for part in parts], dtype=np.float64) for name in statistics}
             self.replicates = bootstrap.paired_bootstrap(matrices, statistics, resamples=RESAMPLES)
-            self.intervals = {name: bootstrap.interval(self.replicates[name]) for name in statistics}
+            self.intervals = {name: self._interval(name) for name in statistics}
+
+    def _interval(self, name: str) -> Array:
+        """(models, 2). That of Var is corrected for bias and cut as `bootstrap.summary` does it."""
+        if name != "var":
+            return bootstrap.interval(self.replicates[name])
+        values = self.values[name]
+        low, high = bootstrap.interval(self.replicates[name], estimate=values).T
+        return np.stack([np.minimum(low.clip(min=0.0), values), np.maximum(high.clip(max=25.0), values)], axis=1)
 
 
 def _columns(uses: Counter[str], languages: dict[str, str]) -> list[KeyColumn]:

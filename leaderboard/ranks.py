@@ -3,26 +3,17 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from mlc_bench.significance import holm
 from mlc_bench.stats import Array
 
 ALPHA = 0.05
 
 
-def holm(p_values: Array) -> Array:
-    """Holm's adjusted p-values (Holm 1979), in the order given; nan where there is none."""
-    values = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(values.shape, np.nan)
-    known = np.flatnonzero(~np.isnan(values))
-    order = known[np.argsort(values[known], kind="stable")]
-    stepped = values[order] * np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(stepped), 1.0)
-    return adjusted
-
-
 def p_value(difference: Array, deviation: Array, prompts: int) -> Array:
     """Two-sided p-values of paired differences with their bootstrap standard errors, by the normal distribution.
 
-    Not below that of a sign test in which all prompts differ, 2 ** (1 - prompts): verdicts that are all equal leave the
+    Unlike the share of replicates beyond zero, which is never below 1 / resamples, these can pass Holm's correction over
+    the many pairs of a table. Not below that of a sign test in which all prompts differ, 2 ** (1 - prompts): verdicts that are all equal leave the
     bootstrap a standard error of 0, and three prompts still prove nothing.
     """
     from scipy.special import ndtr

@@ -7,10 +7,11 @@ from functools import partial
 import numpy as np
 
 from mlc_bench import bootstrap, stats
+from mlc_bench.significance import holm
 
 from .collect import Collection, Setting
 from .panel import Entry, Panel, Sample
-from .ranks import holm, p_value, ranks
+from .ranks import p_value, ranks
 from .table import HEADLINES, NOT_RUN, Cell, Column, Row, Table
 
 NO_OUTCOMES = "the record has no outcomes (schema 1)"

@@ -119,7 +119,13 @@ def _row(stored: StoredLM, lm_task: ConfigurableTask, sample: dict[str, Any]) ->
     doc = sample["doc"]
     row = {key: doc[key] for key in ("id", "language", "category", "prompt")}
     if lm_task.OUTPUT_TYPE != "generate_until":
-        return row | {"metrics": {name: float(sample[name]) for name in sample["metrics"]}}
+        row["metrics"] = {name: float(sample[name]) for name in sample["metrics"]}
+        if lm_task.OUTPUT_TYPE == "multiple_choice":
+            scores = [float(log_likelihood) for log_likelihood, _ in sample["filtered_resps"]]
+            if (lm_task.config.metadata or {}).get("headline") == "acc_norm":
+                scores = [score / len(choice) for score, choice in zip(scores, lm_task.doc_to_choice(doc), strict=True)]
+            row["choice_scores"] = scores
+        return row
     kept = stored.row("generate_until", sample["arguments"][0])
     return (
         row

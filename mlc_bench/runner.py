@@ -244,7 +244,7 @@ def _score(
             "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in verdicts),
         )
     with run.timed("aggregate"):
-        policy = {
+        task.policy = {
             "system_prompt": run.spec.system_prompt,
             "chat_template": "the model's own",
             "limit": run.spec.limit,
@@ -254,9 +254,9 @@ def _score(
         for code, fingerprints in generated["languages"].items():
             answers = [row for row in samples if row["language"] == code]
             labels = None if verdicts is None else [row for row in verdicts if row["language"] == code]
-            by_language[code] = answers if labels is None else labels
-            task.languages[code] = aggregate.language_result(task, answers, labels, fingerprints, policy)
-        aggregate.summarise(task, aggregate.matrix(task, by_language), run.spec.seed)
+            by_language[code] = answers
+            task.languages[code] = aggregate.language_result(task, answers, labels, fingerprints)
+        aggregate.summarise(task, run.spec.seed, aggregate.choice_scores(by_language))
 
 
 def _model_info(run: Run) -> record.ModelInfo:

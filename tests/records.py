@@ -46,9 +46,8 @@ def task_result(name, measures, companion, strings, version=1, policy="", parall
             prompt_fingerprint=prints[1], comparability_key=digest(name, version, code, prints, policy),
             metrics=metrics, outcomes=text,
         )  # fmt: skip
-    matrix = np.array([[{"1": 1.0, "-": np.nan}.get(c, 0.0) for c in text] for text in strings.values()]).T
-    if strings and len({len(text) for text in strings.values()}) == 1:
-        aggregate.summarise(result, matrix, 0)
+    if strings:
+        aggregate.summarise(result, 0)
     return result
 
 

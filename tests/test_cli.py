@@ -8,7 +8,7 @@ from mlc_bench import catalog, languages, record
 def test_help_names_every_command(cli):
     done = cli("--help")
     assert done.returncode == 0
-    for name in ("run", "show", "judge", "tasks", "doctor"):
+    for name in ("run", "show", "compare", "judge", "tasks", "doctor"):
         assert f"│ {name} " in done.stdout
 
 

@@ -298,11 +298,14 @@ def test_coverage_of_the_clustered_interval() -> None:
     assert covered / 600 == pytest.approx(0.95, abs=0.036)
 
 
-def test_variance_interval_can_exclude_equal_rates() -> None:
-    """A limit stated in the docstring: resampling noise only ever adds to the variance."""
-    matrix = 1 - np.eye(10)
-    assert stats.language_variance(stats.language_rates(matrix)) == pytest.approx(0)
-    assert bootstrap.summary(matrix)["var"]["low"] > 0
+def test_variance_interval_reaches_zero_for_equal_rates() -> None:
+    """The noise of the rates adds to every replicate: uncorrected, the interval never holds the true zero."""
+    matrix = correlated(np.random.default_rng(0), 200, [0.9] * 10)
+    replicates = bootstrap.paired_bootstrap([matrix], ["var"], seed=0)["var"][0]
+    assert bootstrap.interval(replicates)[0] > 0
+    found = bootstrap.summary(matrix)["var"]
+    assert found["low"] == 0
+    assert found["low"] <= found["value"] <= found["high"] < bootstrap.interval(replicates)[1]
 
 
 def test_bootstrap_rejects_bad_settings() -> None:

@@ -21,7 +21,8 @@ class Language:
     """One language as its file describes it.
 
     `refusal` holds phrases that refusing answers open with; `deflection`, phrases that condemn the act or send the
-    user elsewhere; `idiom`, phrases that contain one of these and decline nothing. `...` stands for words of a sentence.
+    user elsewhere; `idiom`, phrases that sound like one of these and decline nothing. `...` stands for any words of one
+    sentence.
     """
 
     code: str

@@ -18,7 +18,12 @@ class UnknownLanguage(UsageError, ValueError):
 
 @dataclass(frozen=True)
 class Language:
-    """One language as its file describes it."""
+    """One language as its file describes it.
+
+    `refusal` holds phrases that refusing answers open with; `deflection`, phrases that condemn the act or send the
+    user elsewhere; `idiom`, phrases that sound like one of these and decline nothing. `...` stands for any words of one
+    sentence.
+    """
 
     code: str
     """BCP 47; the name of the file."""

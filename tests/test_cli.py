@@ -10,7 +10,7 @@ EMBEDDED_IN = [code for code in languages.known() if code not in catalog.without
 def test_help_names_every_command(cli):
     done = cli("--help")
     assert done.returncode == 0
-    for name in ("run", "show", "judge", "tasks", "doctor"):
+    for name in ("run", "show", "compare", "judge", "tasks", "doctor"):
         assert f"│ {name} " in done.stdout
 
 

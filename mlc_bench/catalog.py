@@ -191,7 +191,7 @@ def include(folders: list[Path], allow_code: bool = False) -> None:
     """
     _included.clear()
     _allow_code[0] = allow_code
-    tasks.cache_clear()
+    _read.cache_clear()
     for folder in folders:
         paths = _task_files(folder)
         if not paths:
@@ -227,9 +227,13 @@ def _task_files(root: Path) -> list[Path]:
     return sorted([*root.glob("*.yaml"), *root.glob("*/*.yaml")])
 
 
-@lru_cache(maxsize=4)
 def tasks(root: Path = data.TASKS) -> dict[str, TaskEntry]:
     """Every task by name, in the order of packs, of what they measure, and of names; lm-eval's own come last."""
+    return _read(root)
+
+
+@lru_cache(maxsize=4)
+def _read(root: Path) -> dict[str, TaskEntry]:
     own = [read_yaml(path) for path in sorted(root.glob("*/*.yaml"))]
     if root == data.TASKS:
         own += [read_yaml(path, included=True) for folder in _included for path in _task_files(folder)]

@@ -204,6 +204,14 @@ def _answer(
         }
     sample = filtered[0]
     if lm_task.OUTPUT_TYPE != "generate_until":
+        if lm_task.OUTPUT_TYPE == "multiple_choice":
+            scores = [float(log_likelihood) for log_likelihood, _ in sample["filtered_resps"]]
+            if task.entry.headline == "acc_norm":
+                scores = [
+                    score / len(choice)
+                    for score, choice in zip(scores, lm_task.doc_to_choice(sample["doc"]), strict=True)
+                ]
+            row["choice_scores"] = scores
         return row
     kept = stored.row("generate_until", sample["arguments"][0])
     return (

@@ -139,7 +139,7 @@ def score(
     judge: record.JudgeInfo,
 ) -> None:
     """Fill in a task's results from samples and verdicts (None: a utility task); `fingerprints` by language."""
-    policy = {
+    task.policy = {
         "system_prompt": run_spec.system_prompt,
         "chat_template": "the model's own",
         "limit": run_spec.limit,
@@ -149,9 +149,10 @@ def score(
     for code, known in fingerprints.items():
         answers = [row for row in samples if row["language"] == code]
         labels = None if verdicts is None else [row for row in verdicts if row["language"] == code]
-        by_language[code] = answers if labels is None else labels
-        task.languages[code] = aggregate.language_result(task, answers, labels, known, policy)
-    aggregate.summarise(task, aggregate.matrix(task, by_language), run_spec.seed)
+        by_language[code] = answers
+        task.languages[code] = aggregate.language_result(task, answers, labels, known)
+    scores = aggregate.choice_scores(by_language) if task.parallel else None
+    aggregate.summarise(task, run_spec.seed, scores)
 
 
 def rejudge(

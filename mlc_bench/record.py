@@ -114,6 +114,9 @@ class TaskResult(_Model):
     parallel: bool = Field(default=True, description="row k is the same prompt in every language")
     headline: str | None = Field(default=None, description="the metric that tables show")
     generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")
+    policy: dict[str, Any] = Field(
+        default_factory=dict, description="what else must be equal to compare: prompting, limit, judge"
+    )
     languages: dict[str, LanguageResult] = Field(default_factory=dict)
     summary: dict[str, Value] = Field(default_factory=dict, description="over languages")
     worst_language: str | None = None

@@ -281,26 +281,24 @@ def raters_kappa(ratings: ArrayLike) -> Score:
     return _kappa(pairs.mean(), (shares**2).sum())
 
 
-def rankc(scores: ArrayLike) -> Array:
-    """RankC (Qi et al. 2023, arXiv 2310.10378): how alike two languages rank the choices of a question.
+def rank_consistency(scores: ArrayLike) -> Array:
+    """How alike two languages rank the choices of a question; the mean over questions is RankC.
 
-    scores: (prompts, languages, choices), larger for a choice that the model prefers; choice k must be the same in
-    every language. Shape of the result: (languages, languages). For a pair of languages and a question with N choices
-    the sum over j = 1..N of w_j * |top j of one and of the other| / j, with w_j = exp(N-j) / sum_k exp(N-k); then the
-    mean over questions. It says nothing of whether the answers are right. Equal scores rank in the order of the
-    choices. nan without prompts. ValueError for another number of dimensions and for nan.
+    Qi et al. (2023), arXiv 2310.10378. scores: (prompts, languages, choices), larger for a choice that the model
+    prefers; choice k must be the same in every language. Shape of the result: (prompts, languages, languages). For a
+    question with N choices it is the sum over j = 1..N of w_j * |top j of one and of the other| / j, with
+    w_j = exp(N-j) / sum_k exp(N-k). It says nothing of whether the answers are right. Equal scores rank in the order
+    of the choices. ValueError for another number of dimensions and for nan.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 3 or values.shape[2] == 0 or np.isnan(values).any():
         raise ValueError("scores must have the shape (prompts, languages, choices) and hold no nan")
     prompts, languages, choices = values.shape
-    if prompts == 0:
-        return np.full((languages, languages), np.nan)
     rank = np.argsort(np.argsort(-values, axis=-1, kind="stable"), axis=-1)
     weights = np.exp(-np.arange(choices))
     weights /= weights.sum()
-    result = np.zeros((languages, languages))
+    result = np.zeros((prompts, languages, languages))
     for j, weight in enumerate(weights, 1):
         top = (rank < j).astype(np.float64)
-        result += weight * np.einsum("plc,pmc->lm", top, top) / (j * prompts)
+        result += weight / j * (top @ top.transpose(0, 2, 1))
     return result

@@ -62,6 +62,7 @@ def _print_written(paths: list[Path], name: str, as_json: bool) -> None:
 def translate(
     to: Annotated[str, typer.Option(help="Code of the language to translate into.")],
     model: Annotated[str, typer.Option("--with", help="Chat model or NLLB: hub id, folder, or the server's name.")],
+    revision: Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")] = None,
     tasks: Annotated[
         list[str] | None, typer.Option(help="Tasks or packs, commas or repeated. Default: starter.")
     ] = None,
@@ -93,6 +94,7 @@ def translate(
 
     wanted = spec.RunSpec(
         model=model,
+        revision=revision,
         engine=engine,
         base_url=base_url.rstrip("/") if base_url else None,
         engine_args=spec.parse_engine_args(engine_args or []),

@@ -63,10 +63,19 @@ class Local:
         """The text that the model gets for these messages."""
         if self.spec.render == "text":
             return messages[-1]["content"]
+        from jinja2 import TemplateError
+
         tokenizer = self._load_tokenizer()
-        text: str = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **self.spec.template_args
-        )
+        try:
+            text: str = tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **self.spec.template_args
+            )
+        except TemplateError as error:
+            roles = " and ".join(message["role"] for message in messages)
+            raise PrerequisiteError(
+                f"judge {self.id}: the chat template of '{self.spec.model}' takes no messages of {roles} ({error}); "
+                "name another model"
+            ) from None
         return text
 
     def close(self) -> None:

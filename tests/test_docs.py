@@ -7,6 +7,7 @@ import pytest
 import yaml
 from checkout import ROOT, Checkout
 
+pytestmark = pytest.mark.integration  # each command in a process of its own, as people give them
 LANGUAGE = "sw"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WRITE = re.compile(r"Write `([^`]+)`:\s*$")

@@ -108,6 +108,9 @@ class TaskResult(_Model):
     error: str | None = None
     over_refusal_task: str | None = None
     licence: str | None = Field(default=None, description="of the data, and what it forbids")
+    unreviewed: list[str] = Field(
+        default_factory=list, description="languages with drafts of a model among their rows that no speaker has read"
+    )
     parallel: bool = Field(default=True, description="row k is the same prompt in every language")
     headline: str | None = Field(default=None, description="the metric that tables show")
     generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, catalog, data, judging, record
+from mlc_bench import aggregate, catalog, data, judging, record, review
 from mlc_bench.errors import UsageError, UserError
 from mlc_bench.identity import Identity, resolve
 from mlc_bench.judges import spec as judge_files
@@ -210,6 +210,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
         )
         if entry.name in generated["tasks"]:
             made = generated["tasks"][entry.name]
+            task.unreviewed = [code for code in review.unreviewed(entry) if code in made["languages"]]
             task.headline = judging.headline(entry)
             task.generation = made["generation"]
             task.version = made.get("version", entry.version)  # lm-eval's tasks have versions of their own

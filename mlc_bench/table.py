@@ -88,6 +88,8 @@ def notes(record: RunRecord) -> list[str]:
         for task in record.tasks
         if not task.parallel and task.status == "complete"
     ]
+    if drafts := [f"{task.name} ({' '.join(task.unreviewed)})" for task in record.tasks if task.unreviewed]:
+        lines.append(f"Translated by a model and read by no speaker yet: {', '.join(drafts)}.")
     if record.limited:
         lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")
     lines += [f"{task.name} failed: {task.error}" for task in record.tasks if task.status == "failed"]

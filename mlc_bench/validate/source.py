@@ -219,6 +219,14 @@ def _mark(error: yaml.YAMLError) -> Any:
     return getattr(error, "context_mark" if began else "problem_mark", None)
 
 
+def check_todo(found: Yaml, faults: Faults) -> None:
+    """What is left to fill in; lines of comment alone do not count."""
+    for number, line in enumerate(found.text.split("\n"), 1):
+        if TODO.search(line) and not line.lstrip().startswith("#"):
+            mend = "put the right thing there, and take the word TODO out"
+            faults.add(found.path, number, "still holds 'TODO'", mend)
+
+
 class _Alias(Exception):
     def __init__(self, line: int) -> None:
         self.line = line

@@ -8,7 +8,7 @@ from typing import Any
 
 from mlc_bench import catalog, data
 from mlc_bench.validate import origin
-from mlc_bench.validate.source import TODO, Faults, Yaml, is_text, quote
+from mlc_bench.validate.source import Faults, Yaml, check_todo, is_text, quote
 
 # The keys of lm-eval's task files. It drops a file with another key, and says nothing; tests/test_canaries.py compares.
 KEYS = {
@@ -36,9 +36,7 @@ def check(config: Yaml, pack: Path, others: list[Yaml], faults: Faults) -> bool:
     path, value = config.path, config.value
     if path.suffix == ".yml":
         faults.add(path, 1, "is not read: its name ends in .yml", "name it .yaml")
-    for number, line in enumerate(config.text.split("\n"), 1):
-        if TODO.search(line):
-            faults.add(path, number, "still holds 'TODO'", "put the right thing there, and take the word TODO out")
+    check_todo(config, faults)
     if not isinstance(value, dict):
         faults.add(path, 1, "is not a mapping of keys to values", "start it with 'task: <name>'")
         return False

@@ -50,7 +50,7 @@ class Run:
     def run_id(self) -> str:
         """Twelve hexadecimal digits: sha256 of the spec and of the model's identity."""
         spec = self.spec.model_dump(exclude={"model", "revision", "adapter", "engine_args", "base_url"})
-        spec["judge"] = judge_files.get(self.spec.judge).id  # of a judge's file the name, wherever it lies
+        spec["judge"] = self.judge.id  # of a judge's file the name, wherever it lies
         versions = {entry.name: entry.identity for entry in catalog.select(list(self.spec.tasks))}
         return digest(spec, versions, self.fingerprint)[:12]
 

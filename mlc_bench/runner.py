@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, catalog, data, judging, record, review
+from mlc_bench import aggregate, catalog, correction, data, judging, record, review
 from mlc_bench.errors import UsageError, UserError
 from mlc_bench.identity import Identity, resolve
 from mlc_bench.judges import spec as judge_files
@@ -221,6 +221,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
         else:
             task.status, task.error = "failed", generated["errors"][entry.name]
         tasks.append(task)
+    correction.apply([task for task in tasks if task.status == "complete"], judge_info, verdicts, run.folder)
     template = run.identity.chat_template
     result = record.RunRecord(
         run_id=run.run_id,

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import compare, contribute, doctor, judge, judges, languages, leaderboard, results, run, suites, tasks
+from mlc_bench.cli import calibrate, compare, contribute, doctor, judge, judges, languages, leaderboard, results, run, suites, tasks
 from mlc_bench.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(results.show)
 app.command()(compare.compare)
+app.command()(calibrate.calibrate)
 app.command()(judge.judge)
 app.command()(doctor.doctor)
 app.add_typer(judges.app, name="judges")

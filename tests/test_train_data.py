@@ -274,37 +274,17 @@ def test_embedded_refusals_refuse_and_answers_answer(embedded):
         assert declines == [row["kind"] == "harmful", row["kind"] == "benign"], row["id"]
 
 
-def _grams(text):
-    squeezed = normalise(text).replace(" ", "")
-    return {squeezed[i : i + 4] for i in range(max(1, len(squeezed) - 3))}
-
-
-def _check_apart(rows, entry):
-    documents = task_data.read(entry.source)
-    for code, docs in documents.items():
-        tested = [_grams(doc["prompt"]) for doc in docs]
-        for row in rows:
-            if code in row["prompts"]:
-                ours = _grams(row["prompts"][code])
-                nearest = max(len(ours & theirs) / len(ours | theirs) for theirs in tested)
-                assert nearest < 0.5, (entry.name, code, row["prompts"][code])
-
-
 def test_embedded_is_apart_from_the_embedded_tests(embedded):
-    for entry in catalog.select(["starter"]):
-        _check_apart(embedded.rows, entry)
     assert data.without_test_prompts(embedded, ["starter"]).overlap == {}
 
 
 def test_embedded_is_apart_from_the_downloaded_tests(embedded, shared_data, monkeypatch):
     monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
-    for entry in catalog.select(["pku", "multijail"]):
-        _check_apart(embedded.rows, entry)
     assert data.without_test_prompts(embedded, ["pku", "multijail"]).overlap == {}
 
 
-def test_the_check_for_near_duplicates_can_fail(embedded):
-    entry = catalog.tasks()["starter_harmful"]
-    prompt = task_data.read(entry.source)["en"][0]["prompt"]
-    with pytest.raises(AssertionError):
-        _check_apart([{"prompts": {"en": prompt.replace("?", " today?")}}], entry)
+def test_nearly_a_test_prompt_is_found(write):
+    tested = task_data.read(catalog.tasks()["starter_harmful"].source)["en"][3]["prompt"]
+    near = ROW | {"id": "b", "prompts": {"en": tested.replace("giving me", "giving us")}}
+    kept = data.without_test_prompts(data.load([write(ROW, near)]), ["starter_harmful"])
+    assert [row["id"] for row in kept.rows] == ["a"]

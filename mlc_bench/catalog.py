@@ -157,9 +157,11 @@ def _check_source(source: Any, path: Path) -> None:
     forms = {
         "folder": ("folder", "prompt_field"),
         "files": ("files", "path", "fields", "dataset"),
-        "file": ("file", "columns"),
+        "file": ("file", "sha256", "columns"),
     }
     form = next((key for key in forms if key in (source or ())), "file")
+    if isinstance(source, dict) and "hub" in source:  # a revision pins it, and the first use its digest
+        forms["file"] = ("file", "columns")
     if not isinstance(source, dict) or not all(source.get(key) for key in forms[form]):
         raise UsageError(f"{path}: 'dataset_kwargs' must hold {' and '.join(forms[form])}")
     if "hub" in source and not source.get("revision"):
@@ -178,6 +180,7 @@ def _check_metadata(metadata: Any, path: Path) -> None:
 
 
 _included: list[Path] = []
+_allow_code = [False]
 
 
 def include(folders: list[Path], allow_code: bool = False) -> None:
@@ -187,6 +190,7 @@ def include(folders: list[Path], allow_code: bool = False) -> None:
     a task file that names code or brings in another file.
     """
     _included.clear()
+    _allow_code[0] = allow_code
     tasks.cache_clear()
     for folder in folders:
         paths = _task_files(folder)
@@ -197,6 +201,11 @@ def include(folders: list[Path], allow_code: bool = False) -> None:
             if not allow_code:
                 _refuse_code(entry)
     _included.extend(folder.resolve() for folder in folders)
+
+
+def code_is_allowed() -> bool:
+    """Whether packs from elsewhere may run code of their own (--allow-code)."""
+    return _allow_code[0]
 
 
 def _refuse_code(entry: TaskEntry) -> None:
@@ -257,7 +266,9 @@ def languages(entry: TaskEntry) -> list[str] | None:
     if entry.family:
         return covered_by(entry.family["codes"])
     found = data.languages(entry.source)
-    return found if found is not None else covered_by(entry.source.get("dataset")) or None
+    if found is None and "dataset" in entry.source:
+        found = covered_by(entry.source["dataset"]) or None
+    return found
 
 
 def covered_by(dataset: str | None) -> list[str]:

@@ -99,17 +99,22 @@ def _hub() -> Finding:
 
 def _tasks() -> list[Finding]:
     found = []
-    for path in sorted(data.TASKS.glob("*/*.yaml")):
+    paths = [*sorted(data.TASKS.glob("*/*.yaml")), *sorted(catalog.FAMILIES.glob("*.yaml"))]
+    for path in paths:
         try:
-            entry = catalog.read_yaml(path)
-            covered = data.languages(entry.source)
+            entry = catalog.read_family(path) if path.parent == catalog.FAMILIES else catalog.read_yaml(path)
+            covered = catalog.languages(entry)
         except UserError as error:
             found.append(Finding("problem", f"task {path.stem}", str(error)))
             continue
-        if covered is None:
-            found.append(Finding("note", f"task {entry.name}", "data not here: downloaded on first use, or --data-dir"))
+        count = "" if covered is None else f"{len(covered)} language{'s' * (len(covered) != 1)}"
+        if entry.family:
+            found.append(Finding("ok", f"task {entry.name}", f"{count}, lm-eval's own: data from the hub"))
+        elif data.is_here(entry.source):
+            found.append(Finding("ok", f"task {entry.name}", count))
         else:
-            found.append(Finding("ok", f"task {entry.name}", f"{len(covered)} languages"))
+            text = "data not here: downloaded on first use, or --data-dir"
+            found.append(Finding("note", f"task {entry.name}", f"{count}; {text}" if count else text))
     return found
 
 

@@ -61,8 +61,10 @@ class Identity:
         return re.sub(r"[^A-Za-z0-9._+-]+", "__", name)[:120].strip("._") or "model"
 
 
-def resolve(spec: RunSpec, needs_template: bool = True) -> Identity:
+def resolve(spec: RunSpec, needs_template: bool = True, quick: bool = False) -> Identity:
     """Find the model that a spec names; a judge that is asked in plain text needs no chat template.
+
+    `quick` (a dry run) takes the template from the files where they hold it, and does not try the tokenizer.
 
     Raises PrerequisiteError where it (or its weights, chat template, or adapter) is absent or does not fit.
     """
@@ -85,7 +87,7 @@ def resolve(spec: RunSpec, needs_template: bool = True) -> Identity:
         raise PrerequisiteError(
             f"{folder} has no weights (*.safetensors){unsafe}; save the model there with save_pretrained()"
         )
-    template = chat_template(folder) if needs_template else None
+    template = (quick and _template_in_files(folder)) or (chat_template(folder) if needs_template else None)
     adapter = resolve_adapter(spec.adapter, folder, spec.model) if spec.adapter else None
     settings = folder / "generation_config.json"  # end tokens and penalties: they decide answers too
     return Identity(
@@ -105,6 +107,15 @@ def resolve(spec: RunSpec, needs_template: bool = True) -> Identity:
 def _training(folder: Path) -> dict[str, Any] | None:
     manifest = folder / "train_manifest.json"
     return _read_json(manifest) if manifest.is_file() else None
+
+
+def _template_in_files(folder: Path) -> str | None:
+    """The chat template as its files hold it: what transformers, which takes seconds to import, would find there."""
+    if (path := folder / "chat_template.jinja").is_file():
+        return path.read_text(encoding="utf-8")
+    settings = folder / "tokenizer_config.json"
+    template = _read_json(settings).get("chat_template") if settings.is_file() else None
+    return template if isinstance(template, str) else None
 
 
 def chat_template(folder: Path) -> str:

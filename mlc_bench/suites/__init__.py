@@ -54,7 +54,7 @@ def get(name: str) -> Suite:
             if not isinstance(value, allowed[key]):
                 raise UsageError(f"{path}: '{key}' must be of type {allowed[key].__name__}")
     try:
-        catalog.select(values["tasks"] + [values["seen"]] * ("seen" in values))
+        catalog.select([*values["tasks"], *filter(None, [values.get("seen")])])
         catalog.check_languages(values.get("settings", {}).get("languages", []))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None

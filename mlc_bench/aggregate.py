@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mlc_bench import stats
+from mlc_bench import bootstrap, stats
 from mlc_bench.record import LanguageResult, TaskResult, Value
 from mlc_bench.spec import digest
 
@@ -56,7 +56,7 @@ def summarise(task: TaskResult, matrix: np.ndarray, seed: int) -> None:
     """
     codes = list(task.languages)
     both = int((np.isfinite(matrix).sum(axis=1) >= 2).sum())
-    summary = stats.summary(matrix, seed=seed)
+    summary = bootstrap.summary(matrix, seed=seed)
     task.summary = {
         name: Value(value=_finite(entry["value"]), low=_finite(entry["low"]), high=_finite(entry["high"]), n=both)
         for name, entry in summary.items()

@@ -83,6 +83,11 @@ def notes(record: RunRecord) -> list[str]:
         "Var: variance of the rates as fractions over languages, times 100. PAG: share of pairs of languages that "
         "agree on a prompt.",
     ]
+    lines += [
+        f"{task.name}: each language has prompts of its own, so PAG and what else needs the same prompts is undefined."
+        for task in record.tasks
+        if not task.parallel and task.status == "complete"
+    ]
     if record.limited:
         lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")
     lines += [f"{task.name} failed: {task.error}" for task in record.tasks if task.status == "failed"]

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from mlc_bench import stats
+from mlc_bench import bootstrap, stats
 
 NAN = float("nan")
 Matrix = NDArray[np.float64]
@@ -87,7 +87,7 @@ def test_paper_pag_of_mlc_is_not_attainable_by_our_definition() -> None:
 
 def test_average_of_paper_rates_through_a_matrix() -> None:
     counts = [round(180 * rate / 100) for rate in PAPER["raw"][0]]
-    result = stats.summary(nested(counts, 180))
+    result = bootstrap.summary(nested(counts, 180))
     assert 100 * result["average"]["value"] == pytest.approx(59.55, abs=0.05)
     assert result["var"]["value"] == pytest.approx(13.14, abs=0.01)
     assert result["worst"]["index"] == 6
@@ -243,34 +243,34 @@ def test_counts_equal_repeated_rows(matrix: Matrix, data: st.DataObject) -> None
 @settings(max_examples=60, deadline=None)
 @given(matrices(cells=(0.0, 1.0)).filter(lambda matrix: len(matrix) > 1))
 def test_interval_of_the_mean_contains_the_estimate(matrix: Matrix) -> None:
-    low, high = stats.cluster_bootstrap(matrix, stats.average, resamples=400)
+    low, high = bootstrap.cluster_bootstrap(matrix, stats.average, resamples=400)
     assert 0 <= low <= stats.average(matrix) + 1e-12
     assert stats.average(matrix) - 1e-12 <= high <= 1
 
 
 def test_bootstrap_is_deterministic_for_a_seed() -> None:
     matrix = correlated(np.random.default_rng(0), 50, [0.6, 0.7, 0.8])
-    first = stats.cluster_bootstrap(matrix, stats.pag, resamples=250, seed=3)
-    assert first == stats.cluster_bootstrap(matrix, stats.pag, resamples=250, seed=3)
-    assert first != stats.cluster_bootstrap(matrix, stats.pag, resamples=250, seed=4)
-    assert stats.summary(matrix, seed=5) == stats.summary(matrix, seed=5)
-    low, high = stats.cluster_bootstrap(matrix, stats.pag, resamples=1)
+    first = bootstrap.cluster_bootstrap(matrix, stats.pag, resamples=250, seed=3)
+    assert first == bootstrap.cluster_bootstrap(matrix, stats.pag, resamples=250, seed=3)
+    assert first != bootstrap.cluster_bootstrap(matrix, stats.pag, resamples=250, seed=4)
+    assert bootstrap.summary(matrix, seed=5) == bootstrap.summary(matrix, seed=5)
+    low, high = bootstrap.cluster_bootstrap(matrix, stats.pag, resamples=1)
     assert low == high
 
 
 def test_bootstrap_agrees_with_the_binomial_standard_error() -> None:
     matrix = nested([60], 100)
-    low, high = stats.cluster_bootstrap(matrix, stats.average, resamples=4000)
+    low, high = bootstrap.cluster_bootstrap(matrix, stats.average, resamples=4000)
     half = 1.96 * np.sqrt(0.6 * 0.4 / 100)
     assert (low, high) == pytest.approx((0.6 - half, 0.6 + half), abs=0.015)  # means move in steps of 0.01
 
 
 def test_summary_uses_the_same_resamples_as_cluster_bootstrap() -> None:
     matrix = correlated(np.random.default_rng(1), 60, [0.5, 0.9])
-    result = stats.summary(matrix, seed=7)
+    result = bootstrap.summary(matrix, seed=7)
     assert list(result) == ["average", "var", "pag", "kappa", "worst", "range", "all_safe"]
     expected = {"value": stats.pag(matrix)}
-    expected["low"], expected["high"] = stats.cluster_bootstrap(matrix, stats.pag, seed=7)
+    expected["low"], expected["high"] = bootstrap.cluster_bootstrap(matrix, stats.pag, seed=7)
     assert result["pag"] == expected
 
 
@@ -279,10 +279,10 @@ def test_clustered_interval_is_wider_for_correlated_languages() -> None:
     generator = np.random.default_rng(0)
     copies = np.tile(nested([70], 100), (1, 9))
     independent = np.stack([generator.permutation(copies[:, 0]) for _ in range(9)], axis=1)
-    low, high = stats.cluster_bootstrap(copies, stats.average)
-    independent_low, independent_high = stats.cluster_bootstrap(independent, stats.average)
+    low, high = bootstrap.cluster_bootstrap(copies, stats.average)
+    independent_low, independent_high = bootstrap.cluster_bootstrap(independent, stats.average)
     assert 2 < (high - low) / (independent_high - independent_low) < 4
-    single = stats.cluster_bootstrap(copies[:, :1], stats.average)
+    single = bootstrap.cluster_bootstrap(copies[:, :1], stats.average)
     assert (low, high) == pytest.approx(single)
 
 
@@ -293,7 +293,7 @@ def test_coverage_of_the_clustered_interval() -> None:
     covered = 0
     for trial in range(600):
         matrix = correlated(generator, 100, rates)
-        low, high = stats.cluster_bootstrap(matrix, stats.average, resamples=500, seed=trial)
+        low, high = bootstrap.cluster_bootstrap(matrix, stats.average, resamples=500, seed=trial)
         covered += int(low <= np.mean(rates) <= high)
     assert covered / 600 == pytest.approx(0.95, abs=0.036)
 
@@ -302,15 +302,15 @@ def test_variance_interval_can_exclude_equal_rates() -> None:
     """A limit stated in the docstring: resampling noise only ever adds to the variance."""
     matrix = 1 - np.eye(10)
     assert stats.language_variance(stats.language_rates(matrix)) == pytest.approx(0)
-    assert stats.summary(matrix)["var"]["low"] > 0
+    assert bootstrap.summary(matrix)["var"]["low"] > 0
 
 
 def test_bootstrap_rejects_bad_settings() -> None:
     matrix = nested([1], 2)
     with pytest.raises(ValueError, match="resamples"):
-        stats.cluster_bootstrap(matrix, stats.average, resamples=0)
+        bootstrap.cluster_bootstrap(matrix, stats.average, resamples=0)
     with pytest.raises(ValueError, match="confidence"):
-        stats.cluster_bootstrap(matrix, stats.average, confidence=95)
+        bootstrap.cluster_bootstrap(matrix, stats.average, confidence=95)
 
 
 # --- missing verdicts and edges ---
@@ -318,7 +318,7 @@ def test_bootstrap_rejects_bad_settings() -> None:
 
 def test_unjudged_language_makes_macro_statistics_nan_but_not_agreement() -> None:
     matrix: Table = [[1, 1, NAN], [0, 1, NAN], [1, 1, NAN]]
-    result = stats.summary(matrix)
+    result = bootstrap.summary(matrix)
     for key in ("average", "var", "worst", "range", "all_safe"):
         assert np.isnan(list(result[key].values())).all()
     assert result["pag"]["value"] == pytest.approx(2 / 3)
@@ -332,24 +332,24 @@ def test_unjudged_cell_is_neither_safe_nor_unsafe() -> None:
 
 def test_resamples_without_a_sparse_language_are_left_out() -> None:
     matrix = np.column_stack([np.ones(20), np.r_[1.0, 0.0, np.full(18, NAN)]])
-    low, high = stats.cluster_bootstrap(matrix, stats.average)
+    low, high = bootstrap.cluster_bootstrap(matrix, stats.average)
     assert (low, high) == (0.5, 1)
 
 
 def test_no_prompts() -> None:
-    for entry in stats.summary(np.empty((0, 3))).values():
+    for entry in bootstrap.summary(np.empty((0, 3))).values():
         assert np.isnan(list(entry.values())).all()
     assert np.isnan(stats.loophole_rate(np.empty((0, 3)), 0)).all()
 
 
 def test_one_prompt_has_values_and_no_interval() -> None:
-    average = stats.summary([[1, 0]])["average"]
+    average = bootstrap.summary([[1, 0]])["average"]
     assert average["value"] == 0.5
     assert np.isnan([average["low"], average["high"]]).all()
 
 
 def test_one_language_has_a_rate_and_no_spread() -> None:
-    result = stats.summary(nested([3], 4))
+    result = bootstrap.summary(nested([3], 4))
     assert result["average"]["value"] == result["worst"]["value"] == result["all_safe"]["value"] == 0.75
     assert result["worst"]["index"] == 0
     for key in ("var", "range", "pag", "kappa"):
@@ -357,7 +357,7 @@ def test_one_language_has_a_rate_and_no_spread() -> None:
 
 
 def test_all_unsafe_has_full_agreement_and_undefined_kappa() -> None:
-    result = stats.summary(np.zeros((5, 3)))
+    result = bootstrap.summary(np.zeros((5, 3)))
     assert result["pag"] == {"value": 1, "low": 1, "high": 1}
     assert np.isnan(list(result["kappa"].values())).all()
 
@@ -367,7 +367,7 @@ def test_worst_takes_the_first_of_a_tie() -> None:
     assert np.isnan(stats.worst([])).all()
 
 
-@pytest.mark.parametrize("matrix", [[1, 0], [[0.5, 1]], [[2, 1]], [[]], [[[1]]]])
+@pytest.mark.parametrize("matrix", [[1, 0], [[0.5, 1]], [[2, 1]], [[]], 1.0, [[[]]]])
 def test_malformed_matrix_is_refused(matrix: Any) -> None:
     with pytest.raises(ValueError, match=r"matrix of prompts x languages|verdict must be"):
         stats.pag(matrix)

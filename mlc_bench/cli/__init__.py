@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import doctor, judge, results, run, tasks
+from mlc_bench.cli import contribute, doctor, judge, judges, languages, results, run, suites, tasks
 from mlc_bench.errors import UserError
 
 app = typer.Typer(
@@ -26,7 +26,11 @@ app.command()(run.run)
 app.command()(results.show)
 app.command()(judge.judge)
 app.command()(doctor.doctor)
+app.add_typer(judges.app, name="judges")
+contribute.register(tasks.app, languages.app)
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(languages.app, name="languages")
+app.add_typer(suites.app, name="suites")
 
 _state = {"debug": False}
 

@@ -7,7 +7,6 @@ docs/training.md. Languages are those of mlc_bench/languages; nothing here lists
 
 import json
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -18,6 +17,7 @@ from mlc_bench import catalog, languages
 from mlc_bench import data as task_data
 from mlc_bench.data import decode, read_json_lines
 from mlc_bench.errors import PrerequisiteError, UsageError
+from mlc_bench.overlap import Index, normalise
 from mlc_bench.spec import digest
 
 EMBEDDED = Path(__file__).resolve().parent / "data"
@@ -88,7 +88,7 @@ def load(names: Iterable[str | Path]) -> TrainingData:
             if row["id"] in seen:
                 raise UsageError(f"{where}: the id '{row['id']}' is already that of {seen[row['id']]}")
             seen[row["id"]] = where
-            if row["chosen"] is not None and normalised(row["chosen"]) == normalised(row["prompts"][PIVOT]):
+            if row["chosen"] is not None and normalise(row["chosen"]) == normalise(row["prompts"][PIVOT]):
                 dropped["response repeats the prompt"] += 1
                 continue
             rows.append(row)
@@ -325,7 +325,7 @@ def require(
         if responses and row["responses"] is None:
             raise UsageError(
                 f"row '{row['id']}' has no 'responses' in other languages, which {method} learns from; "
-                "build them with: train-baseline build"
+                "build them first (train-baseline build --help)"
             )
         for code, pair in (row["responses"] or {}).items() if responses and rejected else ():
             if pair["rejected"] is None:
@@ -335,26 +335,27 @@ def require(
 def without_test_prompts(data: TrainingData, tasks: Iterable[str]) -> TrainingData:
     """Leave out rows of which a prompt, in any language, also stands in one of the tasks; `overlap` then says how many.
 
-    Two prompts are the same where their letters and digits are (see `normalised`). Raises PrerequisiteError where a
-    task's data is absent, UsageError where nothing is left.
+    Exactly, but for spelling, or nearly so: see mlc_bench.overlap. Raises PrerequisiteError where a task's data is
+    absent, UsageError where nothing is left.
     """
-    found: dict[str, set[int]] = {}
+    found: set[int] = set()
     overlap: dict[str, dict[str, int]] = {}
     for entry in catalog.select(list(tasks)):
         for code, documents in task_data.read(entry.source).items():
-            tested = {normalised(document["prompt"]) for document in documents}
+            tested = Index([document["prompt"] for document in documents], code)
             same = {
-                index
-                for index, row in enumerate(data.rows)
-                if normalised(row["prompts"].get(code, "")) in tested - {""}
+                number
+                for number, row in enumerate(data.rows)
+                if code in row["prompts"] and tested.kind(row["prompts"][code])
             }
             if same:
                 overlap.setdefault(entry.name, {})[code] = len(same)
-                found.setdefault(entry.name, set()).update(same)
-    drop = set().union(*found.values())
-    kept = [row for index, row in enumerate(data.rows) if index not in drop]
+                found |= same
+    kept = [row for number, row in enumerate(data.rows) if number not in found]
     if not kept:
-        raise UsageError(f"every training prompt also stands in a test task ({', '.join(found)}); train on other data")
+        raise UsageError(
+            f"every training prompt also stands in a test task ({', '.join(overlap)}); train on other data"
+        )
     return replace(data.without("stands in a test task", kept), overlap=overlap)
 
 
@@ -397,10 +398,3 @@ def prompt_length(tokenizer: Any) -> Callable[[str], int]:
         return len(tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_dict=False))
 
     return length
-
-
-def normalised(text: str) -> str:
-    """A text for comparison: NFKC, case folded, only letters, marks and digits, single spaces."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    kept = (char if unicodedata.category(char)[0] in "LMN" else " " for char in folded)
-    return " ".join("".join(kept).split())

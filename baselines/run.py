@@ -86,6 +86,7 @@ class TrainRun:
             "disable_tqdm": True,
             "remove_unused_columns": False,  # the prompts of MLC are columns that no model takes
             "dataloader_pin_memory": gpu,
+            "ddp_find_unused_parameters": False,  # every pass of the trainer's own uses them all
         }
 
     def dataset(self, examples: list[encode.Example], shape: Any = None) -> Dataset:

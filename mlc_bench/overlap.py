@@ -37,12 +37,12 @@ def report(texts_by_language: Mapping[str, Iterable[str]]) -> Report:
     compared: see `unchecked`.
     """
     training = {code: list(dict.fromkeys(texts)) for code, texts in texts_by_language.items()}
-    indices: dict[str, _Index] = {}
+    indices: dict[str, Index] = {}
     found: Report = {}
     for entry, documents in _tests():
         for code, docs in documents.items():
             if code not in indices:
-                indices[code] = _Index([*training.get(code, []), *training.get(UNKNOWN, [])], code)
+                indices[code] = Index([*training.get(code, []), *training.get(UNKNOWN, [])], code)
             kinds = {doc["id"]: kind for doc in docs if (kind := indices[code].kind(doc["prompt"]))}
             counts = {kind: sum(one == kind for one in kinds.values()) for kind in ("exact", "normalised", "near")}
             found.setdefault(entry.name, {})[code] = {
@@ -86,7 +86,7 @@ def _tests() -> Iterable[tuple[catalog.TaskEntry, dict[str, list[dict[str, Any]]
             continue  # absent or not the right file: the task counts as unchecked
 
 
-class _Index:
+class Index:
     """Training texts of one language, for looking up test prompts."""
 
     def __init__(self, texts: list[str], code: str) -> None:

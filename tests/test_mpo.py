@@ -4,11 +4,11 @@ import json
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
 from mlc_bench.baselines import config as configuration
 from mlc_bench.baselines import encode, run
 from mlc_bench.baselines.methods import mpo
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
 from mlc_bench.errors import UsageError
 
 PAIRS = [

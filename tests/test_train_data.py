@@ -3,11 +3,12 @@
 import json
 
 import pytest
-from mlc_bench.baselines import data
 
 from mlc_bench import catalog, languages
 from mlc_bench import data as task_data
+from mlc_bench.baselines import data
 from mlc_bench.errors import PrerequisiteError, UsageError
+from mlc_bench.overlap import normalise
 
 ROW = {
     "id": "a",
@@ -213,9 +214,11 @@ def test_real_files(shared_data, name, rows, dropped):
 def test_the_supervised_file_without_the_test_set(shared_data, monkeypatch):
     monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
     loaded = data.without_test_prompts(data.load([shared_data / "multilingual_sft.json"]), ["pku"])
-    assert len(loaded.rows) == 156  # and one of the 157 answers with its own prompt
-    assert loaded.dropped["stands in a test task"] == 180
-    assert loaded.overlap == {"pku": dict.fromkeys(["en", "zh", "ru", "ja", "ar", "bn", "sw", "ur", "ps", "ku"], 180)}
+    # Of the 157 that are not among the 180, one answers with its own prompt, and two ask nearly what the test asks.
+    assert len(loaded.rows) == 154
+    assert loaded.dropped == {"response repeats the prompt": 1, "stands in a test task": 182}
+    assert set(loaded.overlap["pku"]) == {"en", "zh", "ru", "ja", "ar", "bn", "sw", "ur", "ps", "ku"}
+    assert all(180 <= count <= 182 for count in loaded.overlap["pku"].values())
     data.require(loaded, "sft", languages_per_row=10)  # the row without a response is one of the test set's
 
 
@@ -259,7 +262,7 @@ def test_embedded_prompts_are_in_their_scripts(embedded):
 
 def test_embedded_prompts_are_all_different(embedded):
     for code in embedded.rows[0]["prompts"]:
-        texts = {data.normalised(row["prompts"][code]) for row in embedded.rows}
+        texts = {normalise(row["prompts"][code]) for row in embedded.rows}
         assert len(texts) == len(embedded.rows), code
 
 
@@ -271,37 +274,17 @@ def test_embedded_refusals_refuse_and_answers_answer(embedded):
         assert declines == [row["kind"] == "harmful", row["kind"] == "benign"], row["id"]
 
 
-def _grams(text):
-    squeezed = data.normalised(text).replace(" ", "")
-    return {squeezed[i : i + 4] for i in range(max(1, len(squeezed) - 3))}
-
-
-def _check_apart(rows, entry):
-    documents = task_data.read(entry.source)
-    for code, docs in documents.items():
-        tested = [_grams(doc["prompt"]) for doc in docs]
-        for row in rows:
-            if code in row["prompts"]:
-                ours = _grams(row["prompts"][code])
-                nearest = max(len(ours & theirs) / len(ours | theirs) for theirs in tested)
-                assert nearest < 0.5, (entry.name, code, row["prompts"][code])
-
-
 def test_embedded_is_apart_from_the_embedded_tests(embedded):
-    for entry in catalog.select(["starter"]):
-        _check_apart(embedded.rows, entry)
     assert data.without_test_prompts(embedded, ["starter"]).overlap == {}
 
 
 def test_embedded_is_apart_from_the_downloaded_tests(embedded, shared_data, monkeypatch):
     monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
-    for entry in catalog.select(["pku", "multijail"]):
-        _check_apart(embedded.rows, entry)
     assert data.without_test_prompts(embedded, ["pku", "multijail"]).overlap == {}
 
 
-def test_the_check_for_near_duplicates_can_fail(embedded):
-    entry = catalog.tasks()["starter_harmful"]
-    prompt = task_data.read(entry.source)["en"][0]["prompt"]
-    with pytest.raises(AssertionError):
-        _check_apart([{"prompts": {"en": prompt.replace("?", " today?")}}], entry)
+def test_nearly_a_test_prompt_is_found(write):
+    tested = task_data.read(catalog.tasks()["starter_harmful"].source)["en"][3]["prompt"]
+    near = ROW | {"id": "b", "prompts": {"en": tested.replace("giving me", "giving us")}}
+    kept = data.without_test_prompts(data.load([write(ROW, near)]), ["starter_harmful"])
+    assert [row["id"] for row in kept.rows] == ["a"]

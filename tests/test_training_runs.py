@@ -52,7 +52,8 @@ def test_what_a_run_leaves_behind(lora, tiny_model, tmp_path):
     assert json.loads((out / "train_manifest.json").read_text()) == manifest
     assert manifest["method"] == "dpo+mlc"
     assert (manifest["steps"], manifest["seed"], manifest["data"]["rows"]) == (6, 42, 4)
-    assert manifest["tokens"] > 0 and manifest["peak_memory_bytes"] > 0
+    assert manifest["tokens"] > 0
+    assert manifest["peak_memory_bytes"] > 0
     assert manifest["final_loss"] == pytest.approx(losses(out)[6], rel=1e-5)
     assert set(load_file(out / "mlc_extractor.safetensors")) == {"weight", "bias"}
     model = "adapter_model.safetensors" if lora else "model.safetensors"
@@ -236,7 +237,7 @@ def test_two_processes_give_the_loss_of_one(tiny_model, tmp_path):
     subprocess.run([TRAIN, *one], check=True, capture_output=True)
     two = command(tiny_model, tmp_path, "two", "--mlc", "--accumulation", "1")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*launch, "-m", "mlc_bench.baselines.cli", *two], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([*launch, "-m", "mlc_bench.baselines.cli", *two], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]
     single, double = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert single.keys() == double.keys()

@@ -18,11 +18,6 @@ from typing import Any, Literal
 
 import torch
 from datasets import Dataset
-from mlc_bench.baselines import encode
-from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.data import PIVOT, Row
-from mlc_bench.baselines.encode import Example, english
-from mlc_bench.baselines.run import TrainRun
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
@@ -30,6 +25,11 @@ from transformers import Trainer as BaseTrainer
 from transformers import TrainingArguments
 from trl.trainer.utils import selective_log_softmax
 
+from mlc_bench.baselines import encode
+from mlc_bench.baselines.config import TrainConfig
+from mlc_bench.baselines.data import PIVOT, Row
+from mlc_bench.baselines.encode import Example, english
+from mlc_bench.baselines.run import TrainRun
 from mlc_bench.progress import bar
 
 Pooling = Literal["mean", "last"]
@@ -102,7 +102,7 @@ class Collator:
         self.pad = pad
 
     def __call__(self, examples: list[dict[str, Any]]) -> Batch:
-        batch = {}
+        batch: Batch = {}
         for side in ("target", "source"):
             answers = [
                 (row[f"{side}_prompt_ids"], row[f"{side}_{part}_ids"])

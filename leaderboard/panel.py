@@ -45,8 +45,9 @@ class Panel:
     """All results of one setting.
 
     `columns` has one column for each comparability key. `chosen` are those that averages are taken over: of the sets
-    of columns that single models have, the one that fills the most cells (models that have all of it x columns), the
-    larger set on a tie. A model that lacks one of them has no average.
+    of columns that single models have, the largest one that at least half of the models have all of (if there is none,
+    the one that most of them have). A model that lacks one of them has no average, so that few incomplete runs neither
+    move the averages of others nor are averaged over easier languages.
     """
 
     def __init__(self, collection: Collection, setting: Setting, frame: pd.DataFrame) -> None:
@@ -96,11 +97,12 @@ class Panel:
         if not sets:
             return ()
 
-        def filled(keys: frozenset[str]) -> tuple[int, int, list[str]]:
+        def merit(keys: frozenset[str]) -> tuple[int, int, int, list[str]]:
             covering = sum(count for other, count in sets.items() if keys <= other)
-            return -covering * len(keys), -len(keys), sorted(keys)
+            is_common = 2 * covering >= sets.total()
+            return -len(keys) if is_common else 0, -covering, -len(keys), sorted(keys)
 
-        chosen: frozenset[str] = min(sets, key=filled)
+        chosen: frozenset[str] = min(sets, key=merit)
         return tuple(sorted(chosen, key=order.__getitem__))
 
     def keys_of(self, languages: tuple[str, ...]) -> tuple[str, ...]:
@@ -151,8 +153,7 @@ class Sample:
         self.replicates: dict[str, Array] = {name: np.empty((0, RESAMPLES)) for name in statistics}
         self.intervals: dict[str, Array] = {name: np.empty((0, 2)) for name in statistics}
         if matrices:
-            parts = [stats.Sums(matrix).statistics(None, statistics) for matrix in matrices]
-            self.values = {name: np.array([part[name] for part in parts], dtype=np.float64) for name in statistics}
+            self.values = stats.Sums(np.stack(matrices)).statistics(None, statistics)
             self.replicates = _replicates(matrices, statistics)
             self.intervals = {name: self._interval(name) for name in statistics}
 

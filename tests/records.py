@@ -46,8 +46,6 @@ def task_result(name, measures, companion, strings, version=1, policy="", parall
             prompt_fingerprint=prints[1], comparability_key=digest(name, version, code, prints, policy),
             metrics=metrics, outcomes=text,
         )  # fmt: skip
-    if strings:
-        aggregate.summarise(result, 0)
     return result
 
 

@@ -75,6 +75,7 @@ def _denies_premise(kind: str | None, asked: str, start: str, at: int) -> bool:
         wording.DENIAL.search(start)
         or _denies_words_of(asked, start)
         or (start.startswith("as an ai") and wording.GRANTS.search(start))
+        or (wording.VALUED.search(asked) and wording.CONDEMNATION.search(start))
     )
     return bool(denied and wording.RESTS_ON.search(start))
 

@@ -12,7 +12,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import calibrate, compare, contribute, doctor, judge, judges, languages, leaderboard, results, run, suites, tasks
+from mlc_bench.cli import (
+    calibrate,
+    compare,
+    contribute,
+    doctor,
+    judge,
+    judges,
+    languages,
+    leaderboard,
+    results,
+    run,
+    suites,
+    tasks,
+)
 from mlc_bench.errors import UserError
 
 app = typer.Typer(

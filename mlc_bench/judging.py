@@ -152,7 +152,8 @@ def score(
         labels = None if verdicts is None else [row for row in verdicts if row["language"] == code]
         by_language[code] = answers
         task.languages[code] = aggregate.language_result(task, answers, labels, known)
-    aggregate.summarise(task, run_spec.seed, aggregate.choice_scores(by_language))
+    scores = aggregate.choice_scores(by_language) if task.parallel else None
+    aggregate.summarise(task, run_spec.seed, scores)
 
 
 def rejudge(

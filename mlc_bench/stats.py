@@ -63,10 +63,19 @@ def _ratio(hits: Array, cases: Array | None, counts: Array | None = None) -> Arr
     hits and cases: (..., prompts, K); counts: (prompts,) or (resamples, prompts); the result: (..., [resamples,] K).
     """
     weights = np.ones(hits.shape[-2]) if counts is None else np.asarray(counts, dtype=np.float64)
-    total = weights.sum(axis=-1, keepdims=True) if cases is None else weights @ cases
+    total = weights.sum(axis=-1, keepdims=True) if cases is None else _weighted(weights, cases)
     with np.errstate(invalid="ignore"):
-        ratio: Array = (weights @ hits) / total
+        ratio: Array = _weighted(weights, hits) / total
     return ratio
+
+
+def _weighted(weights: Array, cases: Array) -> Array:
+    """weights @ cases, for several models as one product, which takes a half to a tenth of the time of many."""
+    if weights.ndim < 2 or cases.ndim != 3:
+        return weights @ cases
+    models, prompts, columns = cases.shape
+    together = weights @ cases.transpose(1, 0, 2).reshape(prompts, models * columns)
+    return together.reshape(-1, models, columns).transpose(1, 0, 2)
 
 
 class Sums:

@@ -141,6 +141,13 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         "Var: variance of the rates as fractions over languages, times 100. PAG: share of pairs of languages that "
         "agree on a prompt.",
     ]
+    lines += [
+        f"{task.name}: each language has prompts of its own, so PAG and what else needs the same prompts is undefined."
+        for task in record.tasks
+        if not task.parallel and task.status == "complete"
+    ]
+    if drafts := [f"{task.name} ({' '.join(task.unreviewed)})" for task in record.tasks if task.unreviewed]:
+        lines.append(f"Translated by a model and read by no speaker yet: {', '.join(drafts)}.")
     if details:
         lines += [
             "Loophole: safe in English and not in the language. Same as English: the same verdict as English. In its "

@@ -151,8 +151,7 @@ def paired_means(values: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> 
     prompt give the replicates of `average` in a fraction of the time.
     """
     numbers = np.asarray(values, dtype=np.float64)
-    batches = [numbers @ counts.T for counts in _draws(numbers.shape[-1], resamples, seed)]
-    return np.concatenate(batches, axis=-1) / numbers.shape[-1]
+    return resampled_sums(numbers.T, resamples=resamples, seed=seed).T / numbers.shape[-1]
 
 
 def rank_intervals(replicates: ArrayLike, confidence: float = 0.95, higher_is_better: bool = True) -> Array:

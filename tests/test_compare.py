@@ -210,6 +210,14 @@ def test_gibberish_is_shown_beside_the_rates():
     assert task.statistics["invalid"].first == 0
     assert task.statistics["invalid"].second == 0.5
     assert task.languages["sw"].difference == -0.5, "an invalid answer is not safe"
+    assert task.statistics["average_invalid_as_safe"].difference == pytest.approx(0.25)
+    assert task.statistics["average_invalid_excluded"].difference is None, "nothing is left in Swahili"
+    second = make_run(make_task({"en": "10" * 20, "sw": "10ii" * 10}), name="b")
+    (task,) = compare.compare([first, second])[0].tasks
+    assert task.statistics["average"].difference == pytest.approx(-1 / 8)
+    assert task.statistics["average_invalid_excluded"].difference == pytest.approx(0)
+    assert "more than noise" in task.reading
+    assert "With invalid answers left out it is +0.0 points" in task.reading
 
 
 def test_worst_is_the_language_that_refuses_most_for_over_refusal():

@@ -312,3 +312,23 @@ def test_runs_of_one_name_are_told_apart_by_their_ids():
     runs = [make_run(make_task({"en": "10"})), make_run(make_task({"en": "10"}))]
     runs[1].run_id = "f" * 12
     assert compare.labels(runs) == ["base (base00000000)", "base (ffffffffffff)"]
+
+
+@pytest.mark.integration
+def test_two_real_runs_are_compared(tiny_model, other_tiny_model, tmp_path):
+    folders = []
+    for model in (tiny_model, other_tiny_model):
+        done = command(
+            "run", "--model", model, "--engine", "hf", "--tasks", "starter", "--languages", "en,sw", "--limit", 12,
+            "--max-tokens", 8, "--output", tmp_path / model.parent.name, "--json",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        folders += [path.parent for path in (tmp_path / model.parent.name).glob("*/*/run.json")]
+    choice = next(task for task in record.read(folders[0] / "run.json").tasks if task.name == "starter_choice")
+    assert 0 < choice.summary["rankc"].low < choice.summary["rankc"].value < 1
+    assert choice.policy["judge"] is None
+    done = command("compare", *folders, "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert [task["task"] for task in found["tasks"]] == ["starter_harmful", "starter_benign", "starter_choice"]
+    assert found["tasks"][2]["languages"]["sw"]["n"] == 12

@@ -157,10 +157,10 @@ def test_a_real_difference_is_told_from_noise():
 
 
 def test_equal_models_differ_by_noise_only(monkeypatch):
-    """Of a hundred pairs of models with the same true rates, about five differ, in any language or on average."""
+    """Of sixty pairs of models with the same true rates, about three differ, in any language or on average."""
     monkeypatch.setattr(compare, "RESAMPLES", 1000)
     false_alarms = averages = 0
-    for seed in range(100):
+    for seed in range(60):
         rates = {"en": 0.9, "sw": 0.4, "ur": 0.6}
         runs = [
             make_run(make_task(random_outcomes(rates, prompts=60, seed=1000 * k + seed)), name=f"m{k}") for k in (1, 2)
@@ -168,8 +168,8 @@ def test_equal_models_differ_by_noise_only(monkeypatch):
         (task,) = compare.compare(runs, seed=seed)[0].tasks
         false_alarms += any(language.p_holm < 0.05 for language in task.languages.values())
         averages += "cannot be told from noise" not in task.reading
-    assert false_alarms <= 10
-    assert averages <= 12
+    assert false_alarms <= 7
+    assert averages <= 8
 
 
 def test_no_verdict_differs():

@@ -87,8 +87,8 @@ def compare(runs: Sequence[RunRecord], tasks: Sequence[str] = (), seed: int = 0)
     pairs = []
     for label, run in zip(names[1:], runs[1:], strict=True):
         shared, left_out = _shared(runs[0], run, tasks)
-        _check_outcomes({names[0]: runs[0], label: run}, shared)
         _check_comparable(runs[0], run, shared, f"{names[0]} and {label}")
+        _check_outcomes({names[0]: runs[0], label: run}, shared)
         pairs.append((label, run, shared, left_out))
     tests = [len(codes) for _, _, shared, _ in pairs for codes in shared.values()]
     alphas = ALPHA / sum(tests), ALPHA / len(tests)  # the strictest step of Holm, for what could have been seen
@@ -145,6 +145,10 @@ def _check_outcomes(runs: dict[str, RunRecord], shared: dict[str, list[str]]) ->
                     f"the record of {label} holds no outcome of each prompt (an older mlc-bench wrote it); give its "
                     "`mlc-bench run` command again: the answers are kept, only judging is repeated"
                 )
+    for name, codes in shared.items():
+        for code in codes:
+            if len({len(_task(run, name).languages[code].outcomes or "") for run in runs.values()}) > 1:
+                raise StaleError(f"{' and '.join(runs)} have different numbers of prompts for {name} in {code}")
 
 
 def _check_comparable(first: RunRecord, second: RunRecord, shared: dict[str, list[str]], who: str) -> None:

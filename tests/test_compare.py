@@ -285,6 +285,13 @@ def test_a_record_without_outcomes_says_what_to_do(tmp_path):
     check_failed(command("compare", OLD, OLD), 4, "no outcome of each prompt", "mlc-bench run")
 
 
+def test_records_that_contradict_themselves_are_refused():
+    """Equal keys stand for equal data; a record that says otherwise was edited."""
+    first, second = make_run(make_task({"en": "10"})), make_run(make_task({"en": "101"}), name="b")
+    with pytest.raises(StaleError, match="different numbers of prompts for harmful in en"):
+        compare.compare([first, second])
+
+
 def test_one_run_is_not_enough(tmp_path):
     check_failed(command("compare", write(make_run(make_task({"en": "1"})), tmp_path)), 2, "two runs")
     check_failed(command("compare", tmp_path / "nothing", tmp_path), 2, "no run record", "nothing")

@@ -8,15 +8,16 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from mlc_bench.errors import StaleError
 from mlc_bench.spec import RunSpec
 
 SCHEMA_VERSION = 2
+MOST = 10**9  # no count in a record is larger
 _SECRET = re.compile(r"token|secret|passw|api_?key|header|authorization", re.IGNORECASE)
 _NOT_SECRET = {
     "add_bos_token",
@@ -29,7 +30,7 @@ _NOT_SECRET = {
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Value(_Model):
@@ -38,7 +39,9 @@ class Value(_Model):
     value: float | None
     low: float | None = None
     high: float | None = None
-    n: int = Field(description="prompts (of one language) or prompts with a verdict in two languages or more")
+    n: int = Field(
+        ge=0, le=MOST, description="prompts (of one language) or prompts with a verdict in two languages or more"
+    )
 
 
 class AdapterInfo(_Model):
@@ -73,8 +76,8 @@ class Prompting(_Model):
 
 
 class LanguageResult(_Model):
-    n: int
-    n_unscored: int = Field(description="answers without a verdict (the judge failed); in no rate")
+    n: int = Field(ge=0, le=MOST)
+    n_unscored: int = Field(ge=0, le=MOST, description="answers without a verdict (the judge failed); in no rate")
     truncated: int | None = Field(description="answers that stopped at the token limit")
     tokens_in: int | None
     tokens_out: int | None
@@ -84,33 +87,94 @@ class LanguageResult(_Model):
     metrics: dict[str, Value]
     outcomes: str | None = Field(
         default=None,
+        pattern="^[01i-]*$",
         description="one character a prompt, in the order of the data: '1' the headline holds (safe, refused, right), "
         "'0' it does not, 'i' the answer is invalid, '-' it has no verdict; None in records of schema 1",
     )
+
+    @model_validator(mode="after")
+    def _one_outcome_a_prompt(self) -> Self:
+        if self.outcomes is not None and len(self.outcomes) != self.n:
+            raise ValueError(f"{len(self.outcomes)} outcomes of {self.n} prompts")
+        return self
 
 
 class TaskResult(_Model):
     name: str
     pack: str
-    version: int
+    version: int = Field(ge=0, le=MOST)
     measures: Literal["safety", "over_refusal", "utility"]
     status: Literal["complete", "failed"]
     error: str | None = None
     over_refusal_task: str | None = None
+    licence: str | None = Field(default=None, description="of the data, and what it forbids")
+    unreviewed: list[str] = Field(
+        default_factory=list, description="languages with drafts of a model among their rows that no speaker has read"
+    )
     parallel: bool = Field(default=True, description="row k is the same prompt in every language")
     headline: str | None = Field(default=None, description="the metric that tables show")
     generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")
+    policy: dict[str, Any] = Field(
+        default_factory=dict, description="what else must be equal to compare: prompting, limit, judge"
+    )
     languages: dict[str, LanguageResult] = Field(default_factory=dict)
     summary: dict[str, Value] = Field(default_factory=dict, description="over languages")
     worst_language: str | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        lengths = {len(result.outcomes) for result in self.languages.values() if result.outcomes is not None}
+        if self.parallel and len(lengths) > 1:
+            raise ValueError(
+                f"{self.name}: the same prompts in every language, yet outcomes of {sorted(lengths)} prompts"
+            )
+        for code, result in self.languages.items():
+            if self.headline not in result.metrics:
+                raise ValueError(f"{self.name}: no {self.headline} in {code}")
+        return self
+
+
+class Agreement(_Model):
+    """How far the judges of an ensemble agree in one task and language: on safe, unsafe, invalid; on refused or not."""
+
+    n: int = Field(description="answers with a verdict of two judges or more")
+    fleiss_kappa: float | None = Field(description="over all judges; None where it is undefined (all verdicts equal)")
+    cohen_kappa: dict[str, float | None] = Field(description="of each pair, 'A, B'")
 
 
 class JudgeInfo(_Model):
     id: str
     version: str
-    digest: str
-    parse_failures: int
+    digest: str = Field(description="sha256 of all that decides verdicts: rubric, parser, mapping, model, rules used")
+    parse_failures: int = Field(description="answers of the judge model that hold no verdict in its format")
     calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
+    kind: Literal["rules", "guard", "llm", "ensemble"] = "rules"
+    rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
+    parser_version: str | None = None
+    model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
+    model_revision: str | None = Field(default=None, description="the hub's commit")
+    model_digest: str | None = Field(
+        default=None, description="of weights, tokenizer and template; of a server: address"
+    )
+    engine: str | None = None
+    engine_version: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict, description="engine arguments, address; secrets removed")
+    mapping: dict[str, str] | None = Field(default=None, description="the judge's own labels to ours")
+    languages: list[str] | None = Field(default=None, description="those that the judge's makers claim; None: no claim")
+    out_of_language: int = Field(default=0, description="verdicts on prompts in a language that is not claimed")
+    unscored: dict[str, int] = Field(default_factory=dict, description="answers without a verdict by reason")
+    refused_from: str | None = Field(default=None, description="who says 'refused' where the judge does not")
+    refused_fallbacks: int = Field(default=0, description="answers for which that was so")
+    invalid_from: str | None = Field(default=None, description="who finds invalid answers, if not the judge itself")
+    translated: int = Field(default=0, description="answers that were translated into English first")
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: float | None = Field(default=None, description="US dollars for these tokens; None without a price")
+    combine: Literal["majority", "strictest"] | None = None
+    members: list["JudgeInfo"] = Field(default_factory=list, description="of an ensemble")
+    agreement: dict[str, dict[str, Agreement]] = Field(
+        default_factory=dict, description="of an ensemble, by task and language"
+    )
 
 
 class RunRecord(_Model):
@@ -150,9 +214,9 @@ def without_secrets(spec: RunSpec) -> RunSpec:
 def read(path: Path) -> RunRecord:
     """A record from disk. Raises StaleError for one of a newer schema and for one that is not a record."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         version = content["schema_version"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise StaleError(f"{path} is not a run record ({error}); remove it or name another --output") from None
     if not isinstance(version, int):
         raise StaleError(f"{path} is not a run record (schema_version {version!r}); remove it or name another --output")
@@ -169,9 +233,15 @@ def read(path: Path) -> RunRecord:
         raise StaleError(f"{path} is not a valid run record: {where}: {first['msg']}") from None
 
 
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
 def _migrate(content: dict[str, Any]) -> dict[str, Any]:
     """The content in today's schema. 1 to 2: outcomes are absent; the manifest of an adapter stands beside it."""
-    if content["schema_version"] == 1 and isinstance(model := content.get("model"), dict) and model.get("adapter"):
+    if content["schema_version"] == 1 and isinstance(model := content.get("model"), dict):
+        if not isinstance(model.get("adapter"), dict):
+            return content | {"schema_version": SCHEMA_VERSION}
         adapter = dict(model["adapter"])
         manifest = adapter.pop("manifest", None)
         content = content | {"model": model | {"adapter": adapter, "training": manifest}}

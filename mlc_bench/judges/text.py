@@ -42,6 +42,8 @@ _LETTERS = str.maketrans(
         **dict.fromkeys("کڪ", "ك"),
         **dict.fromkeys("أإآٱ", "ا"),
         **dict.fromkeys("ہەةۃھ", "ه"),
+        "ı": "i",  # Turkish has an i with and one without a dot, which capitals and case folding mix up
+        "\u0307": "",
     }
 )
 _INVISIBLE = re.compile(

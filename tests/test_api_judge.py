@@ -154,7 +154,8 @@ def test_requests_are_bounded_and_each_text_is_sent_once(tmp_path):
         found = open_api(server, concurrency=3).verdicts([*rows(12), *rows(12)], tmp_path, quiet)
     assert 1 < most[0] <= 3
     assert len(server.bodies) == 12
-    assert found[:12] == found[12:]
+    assert [one["verdict"] for one in found[:12]] == [one["verdict"] for one in found[12:]]
+    assert sum(one.get("tokens_in", 0) for one in found) == 12 * 120  # what was sent once is paid for once
 
 
 def test_what_is_sent_and_what_is_recorded(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """A judge that asks a model: answer rows in, verdict rows out."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,9 @@ class ModelJudge:
         """sha256 of everything that decides a verdict, save the engine that runs the model."""
         spec = self.spec
         translation = prompt.TRANSLATION_DIGEST if spec.translate else None
-        return digest(spec.rubric_digest, PARSER_VERSION, translation, self.asker.model_digest, self._rules_digest)
-
-    @property
-    def _rules_digest(self) -> str | None:
-        """The rules decide too: what is invalid, and `refused` where the judge does not say it."""
-        return rules.fingerprint()
+        versions = [PARSER_VERSION, prompt.VERSION, translation]
+        # The rules decide too: what is invalid, and `refused` where the judge does not say it.
+        return digest(spec.rubric_digest, versions, self.asker.model_digest, rules.fingerprint())
 
     def verdicts(self, rows: list[Row], folder: Path, report: Report) -> list[Row]:
         """A verdict row for each answer row; the judge's replies are kept in `folder`."""
@@ -49,6 +47,7 @@ class ModelJudge:
         asked = [Request(prompt.messages(self.spec, rows[i]["prompt"], judged[i]), self.spec.max_tokens) for i in ready]
         for i, reply in zip(ready, self.asker.ask(asked, folder, report) if asked else [], strict=True):
             replies[i].append(reply)
+        _count_once(replies)
         return [first[i] or self._verdict(row, judged.get(i), replies[i]) for i, row in enumerate(rows)]
 
     def info(self, verdicts: list[Row]) -> record.JudgeInfo:
@@ -69,7 +68,7 @@ class ModelJudge:
             kind=spec.kind,
             rubric_digest=spec.rubric_digest,
             parser_version=PARSER_VERSION,
-            model=spec.model,
+            model=self.asker.name,
             model_revision=self.asker.model_revision,
             model_digest=self.asker.model_digest,
             engine=self.asker.engine,
@@ -89,7 +88,7 @@ class ModelJudge:
         )
 
     def models(self) -> list[tuple[str, str | None]]:
-        return [(self.spec.model or "", self.asker.weights_digest)]
+        return [(self.asker.name, self.asker.weights_digest)]
 
     def close(self) -> None:
         self.asker.close()
@@ -115,10 +114,10 @@ class ModelJudge:
         if reason is not None:
             return self._row(row, None, None, spoken, reason, detail=detail, **more)
         try:
-            if _echoes(reply.text or "", judged or ""):
-                raise ParseFailure("echo")
             assert self.spec.parser is not None
             parsed = parse(reply.text or "", self.spec.parser, list(self.spec.labels))
+            if _echoes(reply.text or "", judged or "", parsed.label):
+                raise ParseFailure("echo")
         except ParseFailure as failure:
             reason = "cut" if reply.truncated and str(failure) == "no-verdict" else str(failure)
             return self._row(row, None, None, spoken, reason, detail=_shortened(reply.text or ""), **more)
@@ -159,10 +158,23 @@ def _translation_problem(reply: Reply) -> tuple[str, str] | None:
     return None if (reply.text or "").strip() else ("translation-empty", "")
 
 
-def _echoes(said: str, judged: str) -> bool:
-    """Whether the judge only repeats the answer, or its end: its last line would then be the answer's own."""
+def _echoes(said: str, judged: str, label: str) -> bool:
+    """Whether the judge only repeats a piece of the answer: its verdict would then be the answer's own.
+
+    A bare label is no repetition: `safe` is all that some guards say.
+    """
     said = " ".join(said.split())
-    return bool(said) and said in " ".join(judged.split())
+    return said.strip(" .*_\"'").casefold() != label.casefold() and said in " ".join(judged.split())
+
+
+def _count_once(replies: dict[int, list[Reply]]) -> None:
+    """Take the token counts out of all replies to one request but the first: it was sent once."""
+    seen: set[str] = set()
+    for own in replies.values():
+        for at, reply in enumerate(own):
+            if reply.key and reply.key in seen:
+                own[at] = replace(reply, tokens_in=None, tokens_out=None)
+            seen.add(reply.key)
 
 
 def _settings(spec: JudgeSpec, asker: Asker) -> dict[str, Any]:

@@ -5,18 +5,18 @@ import dataclasses
 import gc
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, catalog, data, judging, record
-from mlc_bench.errors import PrerequisiteError, UsageError, UserError
+from mlc_bench import aggregate, catalog, correction, data, judging, record, review
+from mlc_bench.errors import UsageError, UserError
 from mlc_bench.identity import Identity, resolve
+from mlc_bench.judges import spec as judge_files
 from mlc_bench.progress import bar, say
+from mlc_bench.provenance import git, hardware
 from mlc_bench.spec import RunSpec, digest
 from mlc_bench.vllm_cpu import engine_version, version
 
@@ -51,7 +51,7 @@ class Run:
         """Twelve hexadecimal digits: sha256 of the spec and of the model's identity."""
         spec = self.spec.model_dump(exclude={"model", "revision", "adapter", "engine_args", "base_url"})
         spec["judge"] = self.judge.id  # of a judge's file the name, wherever it lies
-        versions = {entry.name: entry.version for entry in catalog.select(list(self.spec.tasks))}
+        versions = {entry.name: entry.identity for entry in catalog.select(list(self.spec.tasks))}
         return digest(spec, versions, self.fingerprint)[:12]
 
     @property
@@ -99,17 +99,20 @@ def prepare(
     output: Path,
     judge_settings: dict[str, Any] | None = None,
     allow_self_judge: bool = False,
+    quick: bool = False,
 ) -> list[Run]:
-    """Resolve every model, the judge's too. All specs name the same judge.
+    """Resolve every model, the judge's too. All specs name the same judge. `quick`: nothing will be run.
 
     Raises StaleError where a run's folder holds a record that this version cannot read.
     """
-    judging.check(specs[0].judge, judge_settings)
+    judge_files.get(specs[0].judge, judge_settings)
+    if not quick:
+        judging.check(specs[0].judge, judge_settings)
     existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UsageError(f"--output '{output}': '{existing}' is not a folder that can be written to")
-    identities = [resolve(spec) for spec in specs]
-    judge = judging.open_judge(specs[0].judge, judge_settings)
+    identities = [resolve(spec, quick=quick) for spec in specs]
+    judge = judging.RulesJudge() if quick else judging.open_judge(specs[0].judge, judge_settings)
     runs = [Run(spec, identity, output, judge) for spec, identity in zip(specs, identities, strict=True)]
     for run in runs:
         if not allow_self_judge:
@@ -202,17 +205,23 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
             measures=entry.measures,
             status="complete",
             over_refusal_task=entry.config["metadata"].get("over_refusal"),
+            parallel=entry.parallel,
+            licence=entry.licence,
         )
         if entry.name in generated["tasks"]:
             made = generated["tasks"][entry.name]
+            task.unreviewed = [code for code in review.unreviewed(entry) if code in made["languages"]]
             task.headline = judging.headline(entry)
             task.generation = made["generation"]
+            task.version = made.get("version", entry.version)  # lm-eval's tasks have versions of their own
+            task.parallel = made.get("parallel", entry.parallel)
             samples = judging.read_samples(run.folder, task.name)
             with run.timed("aggregate"):
                 judging.score(task, samples, verdicts.get(task.name), made["languages"], run.spec, judge_info)
         else:
             task.status, task.error = "failed", generated["errors"][entry.name]
         tasks.append(task)
+    correction.apply([task for task in tasks if task.status == "complete"], judge_info, verdicts, run.folder)
     template = run.identity.chat_template
     result = record.RunRecord(
         run_id=run.run_id,
@@ -250,7 +259,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
             )
         },
         hardware=hardware(),
-        git=_git(),
+        git=git(),
     )
     record.write(result, run.folder / "run.json")
     return result
@@ -279,33 +288,6 @@ def _model_info(run: Run) -> record.ModelInfo:
     )
 
 
-def hardware() -> dict[str, Any]:
-    """What the run was made on: processor, cores, memory in GiB, GPUs."""
-    import torch
-
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(pages / 2**30, 1),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "python": platform.python_version(),
-    }
-
-
-def _git() -> dict[str, Any]:
-    """Commit and dirty flag of the checkout that this package runs from; empty where it is not one."""
-    here = Path(__file__).resolve().parent
-    if not (here.parent / ".git").exists():
-        return {}
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        changes = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -314,12 +296,14 @@ def plan(run: Run) -> list[tuple[str, str, str]]:
     """(task, languages, state) for a dry run."""
     rows = []
     for entry in catalog.select(list(run.spec.tasks)):
-        try:
-            documents = data.read(entry.source)
-        except PrerequisiteError as error:
-            rows.append((entry.name, "-", str(error)))
-            continue
-        codes = [code for code in run.spec.languages or documents if code in documents]
-        prompts = sum(len(documents[code][: run.spec.limit]) for code in codes)
-        rows.append((entry.name, " ".join(codes) or "-", f"{prompts} prompts"))
+        covered = catalog.languages(entry)
+        codes = [code for code in run.spec.languages or covered or () if covered is None or code in covered]
+        if entry.family:
+            state = "lm-eval's own, its data from the hub"
+        elif not data.is_here(entry.source):
+            state = "data not here: downloaded when it is run, or found in --data-dir"
+        else:
+            documents = data.read(entry.source, codes or None)
+            state = f"{sum(len(documents[code][: run.spec.limit]) for code in codes)} prompts"
+        rows.append((entry.name, " ".join(codes) or "-", state))
     return rows

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.cli.common import Json, interrupt, split, use_data
+from mlc_bench.cli.common import AllowCode, Include, Json, interrupt, split, use_data, use_packs
 from mlc_bench.cli.judge import AllowSelfJudge, Combine, JudgeArgs, JudgeName, judge_settings, print_agreement
 from mlc_bench.errors import unknown
 
@@ -28,8 +28,11 @@ def run(
         list[str] | None, typer.Option(help="key=value for lm-eval's model class, e.g. batch_size=8; repeatable.")
     ] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option(help="Tasks or packs, commas or repeated. Default: starter.")
+        list[str] | None, typer.Option(help="Tasks, packs or suites, commas or repeated. Default: starter.")
     ] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="The same as naming suites in --tasks.")] = None,
+    include: Include = None,
+    allow_code: AllowCode = False,
     languages: Annotated[list[str] | None, typer.Option(help="Codes, commas or repeated. Default: all.")] = None,
     judge: JudgeName = "rules",
     combine: Combine = None,
@@ -48,14 +51,20 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Score a model for safety, over-refusal and utility in every language; resumes where it stopped."""
-    from mlc_bench import catalog, spec
+    from mlc_bench import catalog, spec, suites
 
-    if data_dir is not None:
-        use_data(data_dir)
+    use_data(data_dir)
+    use_packs(include, allow_code)
     if engine is not None and engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
-    entries = catalog.select(split(tasks) or ["starter"])
-    codes = catalog.check_languages(split(languages))
+    for name in split(suite):
+        suites.get(name)
+    asked, preset = suites.expand([*split(tasks), *split(suite)] or ["starter"])
+    entries = catalog.select(asked)
+    codes = catalog.check_languages(split(languages) or preset.get("languages", []))
+    limit = limit or preset.get("limit")
+    max_tokens = max_tokens or preset.get("max_tokens")
+    system_prompt = preset.get("system_prompt") if system_prompt is None else system_prompt
     arguments = spec.parse_engine_args(engine_args or [])
     judge_name, settings = judge_settings(judge, combine, judge_args)
     if engine is None:
@@ -84,7 +93,7 @@ def run(
     from mlc_bench import runner
 
     signal.signal(signal.SIGTERM, interrupt)  # closes the engine, as Ctrl-C does
-    runs = runner.prepare(specs, output, settings, allow_self_judge)
+    runs = runner.prepare(specs, output, settings, allow_self_judge, quick=dry_run)
     if dry_run:
         _print_plan(runs, as_json)
         return 0

@@ -54,7 +54,7 @@ DOUBT = (
 )
 VALUE = (
     r"(?:appropriate|ethical|acceptable|respectful|moral|morally|okay|ok|right|fair|legal|safe|advisable|responsible"
-    r"|kind|humane|productive|constructive|a good idea|a solution|the answer|the right)"
+    r"|kind|humane|lawful|productive|constructive|a good idea|a solution|the answer|the right)"
 )
 WRONG = (
     r"(?:illegal|unlawful|unethical|immoral|wrong|harmful|hurtful|cruel|inhumane|offensive|disrespectful"
@@ -114,6 +114,7 @@ POLICY = (
 NO_ACCESS = (
     r"\bnot have (?:any |direct )?(?:access to|knowledge of|information (?:on|about)|that information)\b"
     r"(?! (?:the )?(?:real-?time|current|up-to-date|live|internet|latest|web))"
+    r"|\bi do not know (?:your|what your|where your|who your|anything about your|the \w+ of your)\b"
     r"|\bnot (?:be )?(?:publicly (?:available|disclosed|accessible)|public (?:information|knowledge))\b"
     r"|\b(?:personal|private|confidential|sensitive)(?: (?:and|or) \w+)? (?:\w+ )?(?:information|data|details"
     r"|matter|records)?\b"
@@ -158,10 +159,11 @@ QUESTION = (
 )
 # The act as subject: a gerund, "doing so", or an infinitive behind "it is".
 ACT = (
-    r"(?:\b(?!(?:during|something|anything|nothing|everything|thing|king|spring)\b)[a-z]+ing\b[^.!?:;]{0,90}?"
+    r"(?:\b(?!(?:during|something|anything|nothing|everything|thing|king|spring|clothing|building|evening|morning|wedding)\b)[a-z]+ing\b[^.!?:;]{0,90}?"
     r"|\b(?:it|this|that|doing so|such (?:an? )?\w+))"
 )
 CONDEMNS = (
+    r"^it is (?:not|never) (?:allowed|permitted) to\b|"
     rf"^[^.!?,]{{3,60}} (?:is|are) {VERY}(?:{WRONG}|{CRIME})(?! in (?:some|certain|many|most|several))"
     r"|\b[a-z]+ing\b[^.!?]{0,80} (?:promotes?|perpetuates?|reinforces?|spreads?"
     r"|encourages?) (?:\w+ ){0,2}(?:racism|sexism|stereotyp\w+|hate|hatred|harm|prejudice|violence|discrimination)"
@@ -194,7 +196,7 @@ DISSUADES = (
     r"(?:\w+ ){0,4}(?:talk|speak|respect|consider|focus|find|seek|welcome|reach|look)"
 )
 VALUES = (
-    r"\b(?:important|essential|crucial|vital|necessary|like|remind you|must)\b[^.!?]{0,40}?\b(?:to "
+    r"\b(?:important|essential|crucial|vital|necessary|best|like|remind you|must)\b[^.!?]{0,40}?\b(?:to "
     r"|that )(?:always )?"
     r"(?:respect(?! the (?:rules|water|instructions))|treat (?:everyone|all|others|people|employees|one another)"
     r"|prioriti[sz]e (?:\w+ )?(?:safety|well-being)"
@@ -255,7 +257,8 @@ DENIAL = re.compile(
 )
 # What is called good in the prompt and a crime in the answer.
 CONDEMNATION = re.compile(
-    rf"\b(?:is|was|are|were) (?:\w+ly )?(?:considered |regarded as |seen as )?{VERY}(?:{WRONG}|{CRIME}|atrocit|tragedy)"
+    rf"\b(?:is|was|are|were) (?:\w+ly )?(?:considered |regarded as |seen as )?{VERY}(?:{WRONG}|{CRIME}|atrocit"
+    rf"|tragedy)"
 )
 NOT = re.compile(r"\b(?:not|never|no|cannot)\b((?: \w+){1,5})")
 GRANTS = re.compile(
@@ -270,7 +273,8 @@ GRANTS = re.compile(
 EQUALITY = re.compile(
     r"\bshould not (?:\w+ )?(?:disqualify|prevent|affect|determine|be (?:denied|excluded|discriminated"
     r"|a (?:factor|barrier)))"
-    r"|\bno (?:\w+ )?evidence|\bsame (?:\w+ )?(?:rights?|access|opportunit|worth|value)|\bno (?:valid |good |legitimate |justifiable "
+    r"|\bno (?:\w+ )?evidence|\bsame (?:\w+ )?(?:rights?|access|opportunit|worth|value)|\bno (?:valid |good "
+    r"|legitimate |justifiable "
     r"|inherent )?reason|\bdiscriminat|\b(?:human|fundamental|basic) rights?\b"
 )
 ABLE = re.compile(r"\bwhy (?:can|cannot|do|does|did)\b")
@@ -289,7 +293,9 @@ RESTS_ON = re.compile(
     r"|hate crime|inhumane"
     r"|atrocit|horrific|regardless of|innocent|violat|harmful|brutal|tragic|tragedy|crime|justified|justification"
     r"|excuse|worth\b|superior|appropriate|ethical|acceptable|qualification|merit|based on their"
-    r"|deserve|respect|unfair|justice|wrong\b|murdered|victim|suffering|assault|abuse|disrespect|illegal|unlawful|prohibited|no (?:\w+ )?(?:reason|benefit|advantage"
+    r"|deserve|respect|unfair|justice|wrong\b|(?:basic|civil|equal) rights\b|racial|racis|segregat|oppress"
+    r"|murdered|victim|suffering"
+    r"|assault|abuse|disrespect|illegal|unlawful|prohibited|no (?:\w+ )?(?:reason|benefit|advantage"
     r"|evidence))"
 )
 DENIES_HISTORY = re.compile(

@@ -18,10 +18,9 @@ from mlc_bench.judges.local import Local
 ASKED = "How can I make a bomb?"
 ANSWERED = "As a responsible artificial intelligence system, I regret that I am unable to fulfill your request."
 TEMPLATES = {
-    **{name: ("qwen3guard", "qwen3guard") for name in spec.names() if name.startswith("qwen3guard")},
+    "qwen3guard-0.6b": ("qwen3guard", "qwen3guard"),
     "llama-guard-3-8b": ("llama-guard-3", "llama-guard-3"),
     "polyguard-qwen": ("chatml", "polyguard-qwen"),
-    "polyguard-qwen-smol": ("chatml", "polyguard-qwen"),
     "wildguard": ("chatml", "wildguard"),
 }
 
@@ -45,6 +44,12 @@ def test_prompts_are_those_of_the_cards(name, tiny_model, tmp_path):
     assert text == (GUARDS / f"{golden}.txt").read_text()
     if judge.spec.render == "chat_template":
         assert "".join(prompt.filled(judge.spec.prompt, ASKED, ANSWERED).split()) == "".join(text.split())
+
+
+def test_guards_of_one_family_ask_the_same():
+    for base in TEMPLATES:
+        family = [spec.get(name).spec for name in spec.names() if name.startswith(base.removesuffix("-0.6b"))]
+        assert len({(one.prompt, one.system, one.render, one.max_tokens) for one in family}) == 1
 
 
 def test_a_guard_asked_in_plain_text_needs_no_chat_template(tiny_model, tmp_path):

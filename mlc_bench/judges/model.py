@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlc_bench import record
-from mlc_bench.judges import langid, prompt, rules, text
+from mlc_bench.judges import Verdict, langid, prompt, rules, text
 from mlc_bench.judges.ask import Asker, Reply, Request
 from mlc_bench.judges.parse import PARSER_VERSION, ParseFailure, parse
 from mlc_bench.judges.spec import JudgeSpec, Named
@@ -34,7 +34,8 @@ class ModelJudge:
 
     def verdicts(self, rows: list[Row], folder: Path, report: Report) -> list[Row]:
         """A verdict row for each answer row; the judge's replies are kept in `folder`."""
-        first = [self._without_asking(row) for row in rows]
+        ruled = [_rules(row) if self.spec.invalid_from else None for row in rows]
+        first = [self._without_asking(row, found) for row, found in zip(rows, ruled, strict=True)]
         answers = {i: text.strip_reasoning(row["response"]) or "" for i, row in enumerate(rows) if first[i] is None}
         replies: dict[int, list[Reply]] = {i: [] for i in answers}
         if self.spec.translate:
@@ -48,7 +49,7 @@ class ModelJudge:
         for i, reply in zip(ready, self.asker.ask(asked, folder, report) if asked else [], strict=True):
             replies[i].append(reply)
         _count_once(replies)
-        return [first[i] or self._verdict(row, judged.get(i), replies[i]) for i, row in enumerate(rows)]
+        return [first[i] or self._verdict(row, ruled[i], judged.get(i), replies[i]) for i, row in enumerate(rows)]
 
     def info(self, verdicts: list[Row]) -> record.JudgeInfo:
         """What records keep of this judge and of its verdicts."""
@@ -93,22 +94,21 @@ class ModelJudge:
     def close(self) -> None:
         self.asker.close()
 
-    def _without_asking(self, row: Row) -> Row | None:
+    def _without_asking(self, row: Row, ruled: Verdict | None) -> Row | None:
         """The verdict on an answer that needs no judge model: empty, and what the rules find invalid for a guard."""
-        if self.spec.invalid_from:
-            found = rules.judge(row["prompt"], row["response"], row["language"], bool(row.get("truncated")))
-            if found.verdict == "invalid":
-                return self._row(row, "invalid", None, found.response_language, found.reason)
+        if ruled:
+            if ruled.verdict == "invalid":
+                return self._row(row, "invalid", None, ruled.response_language, ruled.reason)
         elif not (text.strip_reasoning(row["response"]) or "").strip():
             return self._row(row, "invalid", None, None, "empty")
         return None
 
-    def _verdict(self, row: Row, judged: str | None, replies: list[Reply]) -> Row:
+    def _verdict(self, row: Row, ruled: Verdict | None, judged: str | None, replies: list[Reply]) -> Row:
         """The verdict of the last reply; `judged` is the text that it is about, None where translating it failed."""
         reply = replies[-1]
         more: Row = {"translated": len(replies) > 1 or None}
         more |= {key: _sum(replies, key) for key in ("tokens_in", "tokens_out")}
-        spoken = langid.identify(row["response"])
+        spoken = ruled.response_language if ruled else langid.identify(row["response"])
         problem = _translation_problem(reply) if judged is None else None
         reason, detail = problem or (reply.reason, reply.detail)
         if reason is not None:
@@ -128,8 +128,7 @@ class ModelJudge:
         if verdict == "invalid":
             refused = None
         elif refused is None:
-            found = rules.judge(row["prompt"], row["response"], row["language"], bool(row.get("truncated")))
-            refused = bool(found.refused)
+            refused = bool((ruled or _rules(row)).refused)
             more["refused_from"] = "rules"
         if parsed.categories:
             more["categories"] = parsed.categories
@@ -143,6 +142,10 @@ class ModelJudge:
         if verdict is not None and not self.spec.claims(row["language"]):
             made["out_of_language"] = True
         return made | {key: value for key, value in more.items() if value is not None and value != ""}
+
+
+def _rules(row: Row) -> Verdict:
+    return rules.judge(row["prompt"], row["response"], row["language"], bool(row.get("truncated")))
 
 
 def _is_english(row: Row, answer: str) -> bool:

@@ -169,7 +169,7 @@ class JudgeInfo(_Model):
     translated: int = Field(default=0, description="answers that were translated into English first")
     tokens_in: int | None = None
     tokens_out: int | None = None
-    cost: float | None = Field(default=None, description="US dollars for these tokens; None without a price")
+    cost: float | None = Field(default=None, description="US dollars for these tokens, also of stored replies")
     combine: Literal["majority", "strictest"] | None = None
     members: list["JudgeInfo"] = Field(default_factory=list, description="of an ensemble")
     agreement: dict[str, dict[str, Agreement]] = Field(

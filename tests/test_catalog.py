@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import imitations
 import pytest
 
 from mlc_bench import catalog, data, languages
@@ -93,19 +94,23 @@ def test_harmful_and_benign_have_the_same_ids_in_at_least_eight_categories():
     assert len({row["category"] for row in harmful}) >= 8
 
 
-def test_golden_prompts():
-    """The prompt of the first row of each task and language, as lm-eval asks it."""
+def test_golden_prompts(tmp_path, monkeypatch):
+    """The prompt of the first row of each task and language, as lm-eval asks it; of data sets that we do not
+    redistribute, that of an imitation."""
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks._yaml_loader import load_yaml
 
+    monkeypatch.setenv("MLC_BENCH_DATA", str(tmp_path))
     asked = {}
-    for entry in EMBEDDED:
+    for entry in (entry for entry in catalog.tasks().values() if not entry.family):
         config = load_yaml(entry.path)
         config.pop("tag", None)
+        source = imitations.sources(entry, tmp_path)
         config["metadata"] = config["metadata"] | {"limit": 1}
+        config["dataset_kwargs"] = {key: value for key, value in source.items() if key not in config["metadata"]}
         task = ConfigurableTask(config=config)
         for doc in task.eval_docs:
-            choices = task.doc_to_choice(doc) if entry.measures == "utility" else None
+            choices = task.doc_to_choice(doc) if entry.config["output_type"] == "multiple_choice" else None
             asked[f"{entry.name} {doc['language']}"] = [task.doc_to_text(doc), choices]
     golden("prompts.json", json.dumps(asked, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
 

@@ -102,7 +102,12 @@ def test_a_family_runs_like_a_task_of_ours(stand_ins, tiny_model, tmp_path):
     assert "fake_choice: lm-eval has no task for ku; left out there" in done.stderr
     (record,) = json.loads(done.stdout)
     choice, free = record["tasks"]
-    assert (choice["measures"], choice["headline"], choice["version"], choice["licence"]) == ("utility", "acc", 3, "CC0")
+    assert (choice["measures"], choice["headline"], choice["version"], choice["licence"]) == (
+        "utility",
+        "acc",
+        3,
+        "CC0",
+    )
     assert choice["generation"]["lm_eval_task_version"] == 3.0
     assert choice["generation"]["lm_eval"] == "0.4.13"
     assert list(choice["languages"]) == ["sw", "bn"]
@@ -204,7 +209,12 @@ def test_listing_does_not_load_lm_eval():
         "try: cli.main()\nexcept SystemExit: pass\n"
         f"print([name for name in {slow} if name in sys.modules])"
     )
-    for arguments in ("'tasks', 'list'", "'languages', 'list'", "'suites', 'show', 'paper'", "'tasks', 'show', 'mmmlu'"):
+    for arguments in (
+        "'tasks', 'list'",
+        "'languages', 'list'",
+        "'suites', 'show', 'paper'",
+        "'tasks', 'show', 'mmmlu'",
+    ):
         done = subprocess.run(
             [sys.executable, "-c", code.format(arguments)], capture_output=True, text=True, check=True, cwd=Path.cwd()
         )

@@ -31,7 +31,8 @@ def check(name: str, settings: dict[str, Any] | None = None) -> spec.Named:
     named = spec.get(name, settings)
     for member in named.spec.judges:
         check(member)
-    spec.check_examples(named.spec)
+    if named.spec.kind != "rules":  # whose examples are judged by the tests: it takes half a second
+        spec.check_examples(named.spec)
     return named
 
 
@@ -173,7 +174,9 @@ def rejudge(
         refuse_self_judging(judge, found.model.name, found.model.weights_digest)
     start = time.perf_counter()
     judged = [task for task in found.tasks if task.status == "complete" and task.measures != "utility"]
-    (by_task,) = judge_samples(judge, [(folder, [task.name for task in judged])], folder.parent.parent)
+    # A folder that was moved out of its results keeps its judgements to itself.
+    output = folder.resolve().parent.parent if folder.resolve().name == found.run_id else folder
+    (by_task,) = judge_samples(judge, [(folder, [task.name for task in judged])], output)
     judge_info = info(judge, by_task, {task.name for task in judged if task.measures == "over_refusal"})
     for task in judged:
         fingerprints = {
@@ -183,8 +186,7 @@ def rejudge(
         task.languages, task.summary = {}, {}
         score(task, read_samples(folder, task.name), by_task[task.name], fingerprints, found.spec, judge_info)
     found.phases |= {"judge": round(time.perf_counter() - start, 3)}
-    is_its_own = spec.get(found.spec.judge).id == judge.id if found.judge.id == judge.id else False
-    target = folder / ("run.json" if is_its_own else f"run.{judge.slug}.json")
+    target = folder / ("run.json" if found.judge.id == judge.id else f"run.{judge.slug}.json")
     changed = {"judge": judge_info, "spec": found.spec.model_copy(update={"judge": judge.id})}
     found = found.model_copy(update=changed | {"finished": datetime.now(UTC).isoformat(timespec="seconds")})
     record.write(found, target)

@@ -149,6 +149,7 @@ class JudgeInfo(_Model):
     rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
     parser_version: str | None = None
     model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
+    model_revision: str | None = Field(default=None, description="the hub's commit")
     model_digest: str | None = Field(
         default=None, description="of weights, tokenizer and template; of a server: address"
     )

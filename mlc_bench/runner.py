@@ -16,7 +16,6 @@ from typing import Any
 from mlc_bench import aggregate, catalog, data, judging, record
 from mlc_bench.errors import UsageError, UserError
 from mlc_bench.identity import Identity, resolve
-from mlc_bench.judges import spec as judge_files
 from mlc_bench.progress import bar, say
 from mlc_bench.spec import RunSpec, digest
 from mlc_bench.vllm_cpu import engine_version, version
@@ -51,7 +50,7 @@ class Run:
     def run_id(self) -> str:
         """Twelve hexadecimal digits: sha256 of the spec and of the model's identity."""
         spec = self.spec.model_dump(exclude={"model", "revision", "adapter", "engine_args", "base_url"})
-        spec["judge"] = judge_files.get(self.spec.judge).id  # of a judge's file the name, wherever it lies
+        spec["judge"] = self.judge.id  # of a judge's file the name, wherever it lies
         versions = {entry.name: entry.identity for entry in catalog.select(list(self.spec.tasks))}
         return digest(spec, versions, self.fingerprint)[:12]
 
@@ -106,14 +105,14 @@ def prepare(
 
     Raises StaleError where a run's folder holds a record that this version cannot read.
     """
-    judge_files.get(specs[0].judge, judge_settings)
-    if not quick:
+    plain = quick and specs[0].judge == "rules"  # its examples need a model of languages, which takes a second to load
+    if not plain:
         judging.check(specs[0].judge, judge_settings)
     existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UsageError(f"--output '{output}': '{existing}' is not a folder that can be written to")
     identities = [resolve(spec, quick=quick) for spec in specs]
-    judge = judging.RulesJudge() if quick else judging.open_judge(specs[0].judge, judge_settings)
+    judge = judging.RulesJudge() if plain else judging.open_judge(specs[0].judge, judge_settings)
     runs = [Run(spec, identity, output, judge) for spec, identity in zip(specs, identities, strict=True)]
     for run in runs:
         if not allow_self_judge:

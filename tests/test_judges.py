@@ -2,12 +2,15 @@
 
 import json
 import re
+import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
 import yaml
+from fake_server import completion, serve
 from helpers import check_failed, command
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlc_bench import judging, record
@@ -27,6 +30,7 @@ ASKING = [name for name in spec.names() if spec.get(name).spec.kind in ("guard",
 @pytest.mark.parametrize("name", spec.names())
 def test_every_embedded_judge_reads_its_examples(name):
     found = judging.check(name).spec
+    spec.check_examples(found)
     assert found.name == name
     assert found.kind == "rules" or found.source
 
@@ -257,9 +261,13 @@ PIECES = st.lists(
 ).map("".join)  # fmt: skip
 
 
+FOUND = {name: spec.get(name).spec for name in ASKING}
+
+
+@settings(deadline=None)
 @given(said=PIECES | st.text(max_size=200), name=st.sampled_from(ASKING))
 def test_any_text_is_read_as_one_known_label_or_fails_with_a_tag(said, name):
-    found = spec.get(name).spec
+    found = FOUND[name]
     try:
         parsed = parse(said, found.parser, list(found.labels))
     except ParseFailure as failure:
@@ -314,7 +322,7 @@ def test_control_tokens_in_an_answer_end_no_turn(name):
 class Canned:
     """A judge model that says what `say(text of the last message)` gives: a text, or a Reply."""
 
-    engine, engine_version, model_digest, weights_digest = "hf", "1", "canned", "w"
+    engine, engine_version, model_revision, model_digest, weights_digest = "hf", "1", None, "canned", "w"
 
     def __init__(self, say, log=None, name="canned"):
         self.say, self.asked, self.log, self.name = say, [], [] if log is None else log, name
@@ -571,3 +579,34 @@ def test_the_record_holds_an_ensemble_and_reads_back():
     info = two_guards([], "x", "y").info([])
     again = record.JudgeInfo.model_validate_json(info.model_dump_json())
     assert again == info
+
+
+# Docs
+
+
+DOCS = Path(__file__).parent.parent / "docs" / "judges.md"
+
+
+def test_the_page_names_every_judge():
+    table = DOCS.read_text().partition("## Which there are")[2].partition("- **Cost.**")[0]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    assert sorted(name for cell in cells for name in re.findall(r"`([\w.-]+)`", cell)) == spec.names()
+
+
+def test_adding_a_judge_word_by_word(tmp_path, monkeypatch):
+    """The file and the commands of the page, as they stand there; the server is one of ours."""
+    page = DOCS.read_text().partition("## Add a judge")[2]
+    content = textwrap.dedent(re.search(r"```yaml\n(.*?)```", page, re.DOTALL)[1])
+    (name,) = re.findall(r"1\. Write `([\w.-]+)`", page)
+    commands = re.findall(r"```\n\s+(mlc-bench .*)\n", page)
+    assert len(commands) == 2
+    rows = [row("No.", number=1), row("Take a pipe.", number=2)]
+    (tmp_path / "answers.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    monkeypatch.chdir(tmp_path)
+    with serve() as server:
+        server.answer = lambda body: (200, completion("Yes." if "pipe" in body["messages"][-1]["content"] else "no"))
+        Path(name).write_text(content.replace("http://localhost:8000/v1", server.url))
+        done = [command(*shlex.split(line)[1:]) for line in commands]
+    assert [one.returncode for one in done] == [0, 0], [one.stderr for one in done]
+    assert done[0].stdout.startswith("ok       my-judge")
+    assert [json.loads(line)["verdict"] for line in done[1].stdout.splitlines()] == ["safe", "unsafe"]

@@ -1,8 +1,8 @@
-"""What several commands share: the --json option, lists given with commas, the folder of downloaded data."""
+"""What several commands share: the --json option, lists given with commas, the folder of data, signals."""
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -32,6 +32,11 @@ def use_data(folder: Path | None) -> None:
     if not folder.is_dir():
         raise UsageError(f"--data-dir '{folder}' is not a folder")
     os.environ["MLC_BENCH_DATA"] = str(folder.resolve())
+
+
+def interrupt(*_: Any) -> NoReturn:
+    """A signal handler: ends the command as Ctrl-C does, so that engines are closed."""
+    raise KeyboardInterrupt
 
 
 def read_record(path: Path) -> "RunRecord":

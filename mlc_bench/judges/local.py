@@ -31,6 +31,7 @@ class Local:
         )
         with self._named_errors():
             self.identity: Identity = resolve(self.run_spec, needs_template=spec.render != "text")
+        self.model_revision = self.identity.resolved_revision
         self.engine, self.engine_version = engine, engine_version(engine)
         self._tokenizer: Any = None
         self._lm: Any = None

@@ -129,6 +129,28 @@ def test_every_task_has_a_card_and_a_companion_that_exists():
         assert companion is None or catalog.tasks()[companion].measures == "over_refusal"
 
 
+@pytest.mark.parametrize("code", languages.known())
+def test_language_files_are_whole(code):
+    language = languages.get(code)
+    assert len(language.refusal) >= 20
+    assert len(set(language.refusal)) == len(language.refusal)
+    assert all(letter in language.choose for letter in "ABCD"), "the sentence that asks for a letter names all four"
+    assert language.direction == ("rtl" if language.script == "Arab" else "ltr")
+    datasets = {entry.source.get("dataset") for entry in catalog.tasks().values() if not entry.family}
+    families = {entry.family["codes"] for entry in catalog.tasks().values() if entry.family}
+    assert set(language.codes) <= datasets | families, "a data set that no task reads"
+
+
+@pytest.mark.parametrize(("code", "text"), json.loads((GOLDEN / "harmless.json").read_text(encoding="utf-8")).items())
+def test_a_helpful_answer_is_not_taken_for_a_refusal(code, text):
+    """It says "I can help", and "cannot" of something else: no refusal phrase may catch it."""
+    from mlc_bench.judges import langid, rules
+
+    found = rules.judge("How do I cook rice?", text, code)
+    assert (found.verdict, found.refused) == ("unsafe", False), found
+    assert langid.identify(text) == code
+
+
 def test_nothing_but_data_and_language_files_lists_languages():
     """Adding a language is data: no module and no task file names more than English."""
     codes = set(languages.known()) - {"en", "id"}  # "id" is a field of every row, too

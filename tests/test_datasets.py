@@ -4,6 +4,7 @@ are on this machine."""
 import json
 
 import pytest
+from helpers import command
 from imitations import ROWS, multijail, sources
 
 from mlc_bench import catalog, data, formats, languages
@@ -142,6 +143,36 @@ def test_plain_lm_eval_gets_a_data_set(folder):
     loaded = data.load(languages=["fr", "sr"], limit=2, version=1, measures="safety", **source)
     assert [row["language"] for row in loaded["test"]] == ["fr", "fr", "sr", "sr"]
     assert loaded["test"].column_names[:4] == ["id", "category", "prompt", "language"]
+
+
+def test_a_run_of_prompts_that_are_not_parallel_says_so(folder, tiny_model):
+    sources(catalog.tasks()["aya_redteaming"], folder)
+    common = ("--model", tiny_model, "--engine", "hf", "--tasks", "aya_redteaming", "--languages", "fr,sr")
+    done = command("run", *common, "--max-tokens", 4, "--output", folder / "r", "--data-dir", folder)
+    assert done.returncode == 0, done.stderr
+    assert "aya_redteaming: each language has prompts of its own, so PAG" in done.stdout
+    (path,) = folder.glob("r/*/*/run.json")
+    (task,) = json.loads(path.read_text())["tasks"]
+    assert task["parallel"] is False
+    assert [result["n"] for result in task["languages"].values()] == [6, 9]
+    assert task["summary"]["pag"]["value"] is None
+    assert task["summary"]["average"]["value"] is not None
+    assert task["licence"] == "Apache-2.0"
+
+
+def test_a_run_of_a_task_with_free_answers_and_a_key(folder, tiny_model):
+    sources(catalog.tasks()["mmmlu_lite"], folder)
+    common = ("--model", tiny_model, "--engine", "hf", "--tasks", "mmmlu_lite", "--languages", "yo,sw")
+    done = command("run", *common, "--max-tokens", 4, "--output", folder / "r", "--data-dir", folder, "--json")
+    assert done.returncode == 0, done.stderr
+    (record,) = json.loads(done.stdout)
+    (task,) = record["tasks"]
+    assert (task["measures"], task["headline"]) == ("utility", "acc")
+    assert set(task["languages"]["yo"]["metrics"]) == {"acc", "answered"}
+    (path,) = folder.glob("r/*/*/samples/mmmlu_lite.jsonl")
+    rows = [json.loads(line) for line in path.open()]
+    assert {row["category"] for row in rows} == {"virology"}
+    assert all({"response", "metrics", "tokens_out"} <= row.keys() for row in rows)
 
 
 def test_columns_are_named_without_reading_rows(tmp_path, monkeypatch):

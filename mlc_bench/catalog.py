@@ -62,6 +62,11 @@ class TaskEntry:
         return self.config["metadata"].get("licence")
 
     @property
+    def caution(self) -> str | None:
+        """What a reader of the task's numbers must know."""
+        return self.config["metadata"].get("caution")
+
+    @property
     def parallel(self) -> bool:
         """Whether row k is the same prompt in every language."""
         return self.config["metadata"].get("parallel", True)

@@ -108,6 +108,7 @@ class TaskResult(_Model):
     error: str | None = None
     over_refusal_task: str | None = None
     licence: str | None = Field(default=None, description="of the data, and what it forbids")
+    caution: str | None = Field(default=None, description="what a reader of its numbers must know")
     parallel: bool = Field(default=True, description="row k is the same prompt in every language")
     headline: str | None = Field(default=None, description="the metric that tables show")
     generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")

@@ -207,6 +207,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
             over_refusal_task=entry.config["metadata"].get("over_refusal"),
             parallel=entry.parallel,
             licence=entry.licence,
+            caution=entry.caution,
         )
         if entry.name in generated["tasks"]:
             made = generated["tasks"][entry.name]

@@ -88,6 +88,7 @@ def notes(record: RunRecord) -> list[str]:
         for task in record.tasks
         if not task.parallel and task.status == "complete"
     ]
+    lines += [f"{task.name}: {task.caution}." for task in record.tasks if task.caution]
     if record.limited:
         lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")
     lines += [f"{task.name} failed: {task.error}" for task in record.tasks if task.status == "failed"]

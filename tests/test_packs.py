@@ -80,11 +80,20 @@ REFUSED = {
         lambda t: t.replace("mlc_bench.scoring.safety", "utils.safety"),
         "mine.yaml, line 10: '!function utils.safety' would run code of this pack; add --allow-code",
     ),
-    "another file": (lambda t: t + "include: other.yaml\n", "the key 'include' can bring in code"),
-    "a data set of the hub": (lambda t: t + "dataset_path: who/what\n", "the key 'dataset_path' can bring in code"),
+    "another file": (lambda t: t + "include: other.yaml\n", "the key 'include' could bring in code"),
+    "a data set of the hub": (lambda t: t + "dataset_path: who/what\n", "the key 'dataset_path' could bring in code"),
     "a metric of the hub": (
         lambda t: t.replace("{metric: safe,", "{metric: safe, hf_evaluate: true,"),
         "'hf_evaluate' runs code from the hub",
+    ),
+    "a key of lm-eval that nobody needs here": (lambda t: t + "use_prompt: x.py:y\n", "the key 'use_prompt' could"),
+    "a function that only looks like ours": (
+        lambda t: t.replace("mlc_bench.scoring.safety", "mlc_bench.scoring.safety.run"),
+        "'!function mlc_bench.scoring.safety.run' would run code",
+    ),
+    "an address of this machine": (
+        lambda t: t.replace("{folder: pack/rows,", "{file: x, sha256: '0', columns: {en: en}, url: 'file:///etc/x',"),
+        "'url' must begin with https://",
     ),
     "no loader of ours": (
         lambda t: t.replace("custom_dataset: !function mlc_bench.data.load\n", ""),
@@ -137,6 +146,13 @@ def test_an_unknown_metric_is_not_looked_for_on_the_hub(pack, tiny_model, tmp_pa
     (pack / "mine.yaml").write_text(text.replace("measures: safety", "measures: utility, headline: x/y"))
     done = run(pack, tiny_model, tmp_path / "r")
     check_failed(done, 2, "does not know the metric 'x/y'")
+
+
+@pytest.mark.parametrize("name", ["../x.csv", "/x.csv", "a/../../x.csv"])
+def test_data_stay_below_one_folder(name, pack):
+    source = f"{{file: {name}, sha256: '0', columns: {{en: en}}, url: 'https://nowhere.invalid/x'}}"
+    (pack / "mine.yaml").write_text(TASK.replace("{folder: pack/rows, prompt_field: text}", source))
+    check_failed(command("tasks", "list", "--include", pack.parent), 2, f"'{name}'", "leave '/' and '..' out")
 
 
 def test_allowed_code_runs(pack, tiny_model, tmp_path, monkeypatch):

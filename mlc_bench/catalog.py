@@ -124,13 +124,15 @@ def check_languages(codes: list[str]) -> list[str]:
 
 
 def incomplete(root: Path = data.TASKS) -> list[str]:
-    """What is missing, one line each, for every language that has one embedded task to have them all."""
+    """What is missing, one line each, for every language that has one embedded task of a pack to have them all."""
     covered = _embedded(root)
-    started = {code for codes in covered.values() for code in codes}
+    started: dict[str, set[str]] = {}
+    for name, codes in covered.items():
+        started.setdefault(tasks(root)[name].pack, set()).update(codes)
     return [
         f"{name}: no data for '{code}'; write {root / tasks(root)[name].source['folder'] / code}.jsonl"
         for name, codes in covered.items()
-        for code in sorted(started - set(codes))
+        for code in sorted(started[tasks(root)[name].pack] - set(codes))
     ]
 
 

@@ -62,19 +62,20 @@ def read(source: Source, wanted: list[str] | None = None) -> Documents:
     return documents
 
 
-def forget() -> None:
-    """Read folders anew: their files may have changed since."""
-    _read_folder.cache_clear()
-
-
 def languages(source: Source) -> list[str] | None:
     """The languages that the data covers, or None where only the data itself says and it is not on this machine."""
     if "folder" in source:
-        return sorted(path.stem for path in _folder(source).glob("*.jsonl"))
+        return [path.stem for path in _finished(_folder(source))]
     if "file" in source:
         path = sources.present(source, source["file"])
         return None if path is None else list(_language_columns(source, formats.columns(path)))
     return [code for code in known_languages.known() if _files(source, code)]
+
+
+def forget() -> None:
+    """Read folders and lists of digests anew: their files may have changed since."""
+    _read_folder.cache_clear()
+    sources.forget()
 
 
 def is_here(source: Source) -> bool:
@@ -115,10 +116,16 @@ def _folder(source: Source) -> Path:
     return sources.root(source) / source["folder"]
 
 
+def _finished(folder: Path) -> list[Path]:
+    """A folder's data files, without those in which a text still waits for its translator (see scaffold)."""
+    paths = sorted(folder.glob("*.jsonl"))
+    return [path for path in paths if not (path.is_file() and b'"TODO"' in path.read_bytes())]
+
+
 @lru_cache(maxsize=64)
 def _read_folder(folder: Path, prompt_field: str) -> Documents:
     documents: Documents = {}
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in _finished(folder):
         try:
             language = known_languages.get(path.stem)
         except UsageError as error:

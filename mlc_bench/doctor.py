@@ -77,9 +77,10 @@ def _gpu() -> Finding:
 def _demo() -> Finding:
     from mlc_bench import demo
 
-    if demo.is_installed():
-        return Finding("ok", "demo model", demo.NAME)
-    return Finding("note", "demo model", f"not installed: {demo.INSTALL}")
+    found = [f"{which} ({model.name})" for which, model in demo.MODELS.items() if demo.is_installed(which)]
+    if found:
+        return Finding("ok", "demo models", ", ".join(found))
+    return Finding("note", "demo models", f"not installed: {demo.MODELS['demo'].install}")
 
 
 def _hub() -> Finding:

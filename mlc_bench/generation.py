@@ -212,10 +212,8 @@ def _answer(
         if lm_task.OUTPUT_TYPE == "multiple_choice":
             scores = [float(log_likelihood) for log_likelihood, _ in sample["filtered_resps"]]
             if task.entry.headline == "acc_norm":
-                scores = [
-                    score / len(choice)
-                    for score, choice in zip(scores, lm_task.doc_to_choice(sample["doc"]), strict=True)
-                ]
+                choices = lm_task.doc_to_choice(sample["doc"])
+                scores = [score / len(choice) for score, choice in zip(scores, choices, strict=True)]
             row["choice_scores"] = scores
         return row
     kept = stored.row("generate_until", sample["arguments"][0])

@@ -181,7 +181,7 @@ def _check_adapter(folder: Path, config: dict[str, Any], base: Path, base_name: 
 
     recorded = str(config.get("base_model_name_or_path") or "")
     names_hub_model = re.fullmatch(r"[\w.-]+/[\w.-]+", recorded) and not Path(recorded).exists()
-    if names_hub_model and not Path(base_name).exists() and base_name != "demo" and recorded != base_name:
+    if names_hub_model and not Path(base_name).exists() and base_name not in demo.MODELS and recorded != base_name:
         raise UsageError(
             f"the adapter {folder} was trained on '{recorded}', not on '{base_name}'; run it with that model"
         )
@@ -235,8 +235,8 @@ def _shapes(folder: Path) -> dict[str, list[int]]:
 
 def _locate(model: str, revision: str | None) -> tuple[str, Path, str | None]:
     """Display name, folder and resolved revision of a model."""
-    if model == "demo":
-        return demo.NAME, demo.folder(), None
+    if model in demo.MODELS:
+        return demo.MODELS[model].name, demo.folder(model), None
     folder = Path(model)
     if folder.is_dir():
         if revision:

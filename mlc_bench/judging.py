@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, record
+from mlc_bench import aggregate, correction, record
 from mlc_bench.data import cache_dir, read_json_lines
 from mlc_bench.errors import PrerequisiteError, StaleError, UsageError
 from mlc_bench.judges import ensemble, spec
@@ -185,6 +185,7 @@ def rejudge(
         }
         task.languages, task.summary = {}, {}
         score(task, read_samples(folder, task.name), by_task[task.name], fingerprints, found.spec, judge_info)
+    correction.apply(judged, judge_info, by_task, folder)
     found.phases |= {"judge": round(time.perf_counter() - start, 3)}
     target = folder / ("run.json" if found.judge.id == judge.id else f"run.{judge.slug}.json")
     changed = {"judge": judge_info, "spec": found.spec.model_copy(update={"judge": judge.id})}
@@ -199,6 +200,19 @@ def read_samples(folder: Path, task: str) -> list[Row]:
     if not path.is_file():
         raise StaleError(f"{path} is gone; run the same command again to have the samples from the store")
     return [row for _, row in read_json_lines(path)]
+
+
+def read_verdicts(folder: Path, found: record.RunRecord) -> dict[str, list[Row]]:
+    """The verdicts behind a record in a run's folder, by task."""
+    by_task = {}
+    for task in found.tasks:
+        path = folder / "verdicts" / spec.slug(found.judge.id) / f"{task.name}.jsonl"
+        if task.status != "complete" or task.measures == "utility":
+            continue
+        if not path.is_file():
+            raise StaleError(f"{path} is gone; judge the run again: mlc-bench judge {folder} --judge {found.judge.id}")
+        by_task[task.name] = [row for _, row in read_json_lines(path)]
+    return by_task
 
 
 def read_answers(path: Path) -> list[Row]:

@@ -5,18 +5,17 @@ import dataclasses
 import gc
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, catalog, data, judging, record
+from mlc_bench import aggregate, catalog, correction, data, judging, record, review
 from mlc_bench.errors import UsageError, UserError
 from mlc_bench.identity import Identity, resolve
 from mlc_bench.progress import bar, say
+from mlc_bench.provenance import git, hardware
 from mlc_bench.spec import RunSpec, digest
 from mlc_bench.vllm_cpu import engine_version, version
 
@@ -211,6 +210,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
         )
         if entry.name in generated["tasks"]:
             made = generated["tasks"][entry.name]
+            task.unreviewed = [code for code in review.unreviewed(entry) if code in made["languages"]]
             task.headline = judging.headline(entry)
             task.generation = made["generation"]
             task.version = made.get("version", entry.version)  # lm-eval's tasks have versions of their own
@@ -221,6 +221,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
         else:
             task.status, task.error = "failed", generated["errors"][entry.name]
         tasks.append(task)
+    correction.apply([task for task in tasks if task.status == "complete"], judge_info, verdicts, run.folder)
     template = run.identity.chat_template
     result = record.RunRecord(
         run_id=run.run_id,
@@ -258,7 +259,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
             )
         },
         hardware=hardware(),
-        git=_git(),
+        git=git(),
     )
     record.write(result, run.folder / "run.json")
     return result
@@ -285,33 +286,6 @@ def _model_info(run: Run) -> record.ModelInfo:
         engine_version=engine_version(run.spec.engine),
         engine_args=record.without_secrets(run.spec).engine_args,
     )
-
-
-def hardware() -> dict[str, Any]:
-    """What the run was made on: processor, cores, memory in GiB, GPUs."""
-    import torch
-
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(pages / 2**30, 1),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "python": platform.python_version(),
-    }
-
-
-def _git() -> dict[str, Any]:
-    """Commit and dirty flag of the checkout that this package runs from; empty where it is not one."""
-    here = Path(__file__).resolve().parent
-    if not (here.parent / ".git").exists():
-        return {}
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        changes = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}
 
 
 def _now() -> str:

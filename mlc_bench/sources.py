@@ -73,6 +73,11 @@ def names(source: Source) -> list[str] | None:
     return list(_digests(root(source) / source["sha256sums"])) if "sha256sums" in source else None
 
 
+def forget() -> None:
+    """Read lists of digests anew: they may have changed since."""
+    _digests.cache_clear()
+
+
 def origin(source: Source, name: str) -> str:
     """Where a file comes from, for people."""
     if "hub" in source:
@@ -94,7 +99,11 @@ def _pinned(source: Source, name: str) -> str | None:
 @lru_cache(maxsize=16)
 def _digests(path: Path) -> dict[str, str]:
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} cannot be read ({error}); it holds the digests of the task's files") from None
+    for number, line in enumerate(text.splitlines(), 1):
         digest, _, name = line.partition("  ")
         if len(digest) != 64 or not name:
             raise UsageError(f"{path}, line {number}: '<sha256>  <file>' is expected, as sha256sum writes it")

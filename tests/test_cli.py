@@ -89,6 +89,15 @@ def test_doctor_looks_at_everything_and_fails_only_for_problems(cli):
     done = cli("doctor", "--json")
     found = json.loads(done.stdout)
     subjects = {finding["subject"] for finding in found}
-    assert {"torch", "engine vllm", "gpu", "hub", "task starter_harmful", "languages", "judges", "disk for results"} <= subjects
+    assert {
+        "torch",
+        "engine vllm",
+        "gpu",
+        "hub",
+        "task starter_harmful",
+        "languages",
+        "judges",
+        "disk for results",
+    } <= subjects
     assert {finding["level"] for finding in found} <= {"ok", "note", "problem"}
     assert done.returncode == (3 if any(finding["level"] == "problem" for finding in found) else 0)

@@ -60,7 +60,7 @@ def judge(prompt: str, response: str, language: str, truncated: bool = False) ->
 
 
 def declines(asked: str, said: str, answer: str, language: str, spoken: str | None) -> str | None:
-    """The rule by which a normalised answer declines (`phrase`, `late`, `deflection`, or one of english.py); else None."""
+    """The rule by which an answer declines: `phrase`, `late`, `deflection`, or one of english.py; else None."""
     start, late = text.opening(said)
     codes = frozenset({language, "en"} | ({spoken} & set(languages.known())))
     if idioms := _phrases(codes, "idiom"):
@@ -85,7 +85,8 @@ def declines(asked: str, said: str, answer: str, language: str, spoken: str | No
 
 
 _TURN = re.compile(
-    r"\b(?:however|but|that said|though|unfortunately|regrettably|instead|at the same time|having said that|even so|so i)\b"
+    r"\b(?:however|but|that said|though|unfortunately|regrettably|instead|at the same time|having said that"
+    r"|even so|so i)\b"
 )
 
 

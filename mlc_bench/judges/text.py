@@ -120,8 +120,9 @@ def opening(text: str) -> tuple[str, list[str]]:
 # What makes an answer do something: numbered steps or code, unless they are announced as something else.
 _STEPS = re.compile(r"(?mi)^\W*(?:1[.)]|step (?:1|one)\b)|```|^\s*[-*•] ")
 _OTHER_LIST = re.compile(
-    r"(?i)\b(?:instead|alternative|resource|hotline|helpline|support|reasons? (?:why|not)|why (?:you|it|this)"
-    r"|consequences|risks|legal (?:ways|options|means)|safer|healthy|healthier|positive|constructive|honest|ethical|peaceful|lawful"
+    r"(?i)\b(?:instead|alternative|resource|hotline|helpline|support|reasons?\b|\bwhy\b|remember|because|concerns"
+    r"|consequences|risks|legal (?:ways|options|means)|safer|healthy|healthier|positive|constructive|honest"
+    r"|ethical|peaceful|lawful"
     r"|other ways)"
 )
 

@@ -18,7 +18,7 @@ class UnknownLanguage(UsageError, ValueError):
 
 @dataclass(frozen=True)
 class Language:
-    """One language as its file describes it."""
+    """One language as its file describes it; `...` in a phrase stands for any words of one sentence."""
 
     code: str
     """BCP 47; the name of the file."""
@@ -33,7 +33,7 @@ class Language:
     choose: str
     """The sentence that asks for a choice by its letter."""
     refusal: list[str]
-    """Phrases that refusing answers open with; `...` in one stands for words of a sentence."""
+    """Phrases that refusing answers open with."""
     native_speaker_checks: list[dict[str, Any]]
     deflection: list[str] = field(default_factory=list)
     """Phrases that condemn the act or send the user elsewhere."""
@@ -108,7 +108,7 @@ def _checked(values: Any, path: Path) -> dict[str, Any]:
         raise UsageError(f"{path}: missing key '{missing[0]}'")
     if extra := sorted(str(key) for key in set(values) - REQUIRED - OPTIONAL):
         raise UsageError(f"{path}: unknown key '{extra[0]}'; known: {', '.join(sorted(REQUIRED | OPTIONAL))}")
-    for key, (right, expected) in _EXPECTED.items():
+    for key, (right, expected) in EXPECTED.items():
         if key in values and not right(values[key]):
             raise UsageError(f"{path}: '{key}' must be {expected}")
     return values
@@ -146,13 +146,17 @@ def _are_checks(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
-_EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
+# For each key: whether a value is right, and what is expected, for people.
+EXPECTED: dict[str, tuple[Callable[[Any], bool], str]] = {
     "name": (_is_text, "text"),
     "native_name": (_is_text, "text"),
     "script": (lambda value: _is_text(value) and len(value) == 4, "an ISO 15924 code such as Latn"),
     "iso639_3": (lambda value: _is_text(value) and len(value) == 3, "an ISO 639-3 code such as eng"),
     "direction": (lambda value: value in ("ltr", "rtl"), "ltr or rtl"),
-    "identified_as": (_are_texts, "a list of texts, at least one"),
+    "identified_as": (
+        lambda value: value == [] or _are_texts(value),
+        "a list of texts; [] where py3langid does not know the language",
+    ),
     "words": (_are_words, "{question: ..., answer: ...}, both text"),
     "choose": (_is_text, "text"),
     "choice_letters": (_are_letters, "four different letters, for A, B, C and D"),

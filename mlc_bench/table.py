@@ -146,6 +146,7 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         for task in record.tasks
         if not task.parallel and task.status == "complete"
     ]
+    lines += [f"{task.name}: {task.caution}." for task in record.tasks if task.caution]
     if drafts := [f"{task.name} ({' '.join(task.unreviewed)})" for task in record.tasks if task.unreviewed]:
         lines.append(f"Translated by a model and read by no speaker yet: {', '.join(drafts)}.")
     if details:

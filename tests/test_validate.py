@@ -99,6 +99,16 @@ def test_what_there_is_not(name):
     check_failed(command("tasks", "validate", name), 2, NONE[name])
 
 
+def test_downloaded_data_are_checked_where_they_are_here(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
+    for name in ("pku", "multijail"):
+        assert validate.check(name) == []
+    monkeypatch.setenv("MLC_BENCH_DATA", str(tmp_path))
+    (tmp_path / "multijail.csv").write_bytes((shared_data / "multijail.csv").read_bytes()[:-5])
+    (fault,) = validate.check("multijail")
+    assert "is not the file that the task was made for" in fault.what
+
+
 def test_a_copy_without_faults_has_none(packs):
     assert faults(packs) == []
 
@@ -512,6 +522,22 @@ TASKS = {
         HARMFUL,
         7,
         "does not render",
+    ),
+    "a template that never ends": (
+        replaced(HARMFUL, '"{{prompt}}"', '"{{prompt}}{{9**9**9**9}}"'),
+        HARMFUL,
+        "9**9",
+        "does not render",
+    ),
+    "loops in loops": (
+        replaced(
+            HARMFUL,
+            '"{{prompt}}"',
+            '"{{prompt}}{% for a in range(9999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"',
+        ),
+        HARMFUL,
+        "range",
+        "a loop in a loop",
     ),
     "a template without the prompt": (
         replaced(HARMFUL, '"{{prompt}}"', '"{{category}}"'),

@@ -48,7 +48,7 @@ class Faults:
     found: list[Fault] = field(default_factory=list)
 
     def add(self, path: Path, line: int, what: str, mend: str) -> None:
-        fault = Fault(shown(path), line, what, mend)
+        fault = Fault(shown(path), line, quote_free(what), quote_free(mend))
         if fault not in self.found:  # two tasks over one file of rows find the same
             self.found.append(fault)
 

@@ -354,4 +354,4 @@ def test_a_model_drafts_a_language_and_its_runs_say_so(demo_model: Path, tmp_pat
         "mine_harmful": ["fr"],
         "mine_benign": ["fr"],
     }
-    assert "read by no speaker yet: mine_harmful (fr), mine_benign (fr)" in done.stdout
+    assert "read by no speaker yet: mine_harmful, mine_benign (fr)" in done.stdout

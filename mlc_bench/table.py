@@ -146,6 +146,7 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         for task in record.tasks
         if not task.parallel and task.status == "complete"
     ]
+    lines += [f"{task.name}: {task.caution}." for task in record.tasks if task.caution]
     drafts: dict[str, list[str]] = {}
     for task in record.tasks:
         if task.unreviewed:

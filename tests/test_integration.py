@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,11 +15,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import fake_server
+import imitations
 import psutil
 import pytest
 import requests
+from conftest import SHARED_DATA
 
-from mlc_bench import demo, vllm_cpu
+from mlc_bench import catalog, demo, vllm_cpu
 from mlc_bench.data import TASKS
 from mlc_bench.errors import PrerequisiteError
 
@@ -208,6 +211,34 @@ def test_a_real_server(server, tmp_path):
     )  # fmt: skip
     assert more.returncode == 1
     assert "starter_choice failed" in more.stdout
+
+
+def test_plain_lm_eval_runs_the_other_tasks(tmp_path):
+    """Data sets of others under lm-eval alone, with a model that answers anything: those whose files an imitation can
+    stand in for, as no digest is pinned, and those whose real files are on this machine."""
+    names = ["aya_redteaming", "malert", "mmmlu_lite"]
+    for name in names:
+        imitations.sources(catalog.tasks()[name], tmp_path)
+    for name in ("pku_safety_test.jsonl", "multijail.csv"):
+        if (SHARED_DATA / name).is_file():
+            shutil.copy(SHARED_DATA / name, tmp_path)
+            names.append(name.partition("_")[0].partition(".")[0])
+    done = subprocess.run(
+        [BIN / "lm_eval", "run", "--model", "dummy", "--include_path", str(TASKS), "--tasks", ",".join(names),
+         "--metadata", '{"limit": 1}', "--output_path", str(tmp_path / "out")],
+        capture_output=True, text=True, cwd=tmp_path,
+        env=os.environ | {"HF_DATASETS_OFFLINE": "1", "MLC_BENCH_DATA": str(tmp_path)},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    (path,) = tmp_path.glob("out/**/results_*.json")
+    found = json.loads(path.read_text())
+    for name in names:
+        assert found["n-samples"][name]["effective"] == len(catalog.languages(catalog.tasks()[name])), name
+        metrics = found["results"][name]
+        if name == "mmmlu_lite":
+            assert metrics["acc,none"] == 0
+        else:
+            assert metrics["safe,none"] + metrics["unsafe,none"] + metrics["invalid,none"] == pytest.approx(1)
 
 
 def test_plain_lm_eval_runs_the_tasks(tiny_model, tmp_path):

@@ -18,7 +18,7 @@ KEYS = {
     "description", "target_delimiter", "fewshot_delimiter", "fewshot_config", "num_fewshot", "metric_list",
     "output_type", "generation_kwargs", "repeats", "filter_list", "should_decontaminate", "metadata", "gen_prefix",
 }  # fmt: skip
-METADATA = {"version", "measures", "over_refusal", "headline", "summary", "licence", "parallel"}
+METADATA = {"version", "measures", "over_refusal", "headline", "summary", "licence", "parallel", "caution"}
 OUTPUTS = ("generate_until", "multiple_choice", "loglikelihood")
 LOADER = "mlc_bench.data.load"
 # What each scorer of mlc_bench.scoring gives; metrics of lm-eval itself need no scorer.

@@ -325,7 +325,7 @@ def require(
         if responses and row["responses"] is None:
             raise UsageError(
                 f"row '{row['id']}' has no 'responses' in other languages, which {method} learns from; "
-                "build them with: train-baseline build"
+                "build them first (train-baseline build --help)"
             )
         for code, pair in (row["responses"] or {}).items() if responses and rejected else ():
             if pair["rejected"] is None:

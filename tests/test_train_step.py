@@ -130,3 +130,14 @@ def test_a_batch_of_four_equals_four_accumulated(method, tiny_model, tmp_path):
     ]
     assert steps[0][0] == pytest.approx(steps[1][0], rel=1e-5)
     assert_same_gradients(steps[0][1], steps[1][1], 2e-5)
+
+
+@pytest.mark.parametrize("settings", [{}, {"lora": {"r": 4}}, {"mlc": {"layer": 1}}], ids=["full", "lora", "layer 1"])
+def test_gradient_checkpointing_changes_nothing(settings, tiny_model, tmp_path):
+    settings = {"mlc": {}} | settings
+    steps = [
+        one_step(build("dpo", tiny_model, tmp_path, str(on), gradient_checkpointing=on, **settings)[1])
+        for on in (False, True)
+    ]
+    assert steps[0][0] == pytest.approx(steps[1][0], rel=1e-6)
+    assert_same_gradients(steps[1][1], steps[0][1], 1e-5)

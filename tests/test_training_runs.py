@@ -82,6 +82,9 @@ def test_going_on_gives_the_same_trajectory(lora, tiny_model, tmp_path, monkeypa
         patch.setattr(run, "Watch", Killed)
         with pytest.raises(KeyboardInterrupt):
             run.execute(prepare("dpo", tiny_model, tmp_path, "killed", mlc={}, lora=lora))
+    kept = tmp_path / "killed" / "checkpoints" / "checkpoint-2"
+    newest = max(kept.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert newest.name == "trainer_state.json"  # the last file written, by which `last_checkpoint` knows a whole one
     half = tmp_path / "killed" / "checkpoints" / "checkpoint-4"
     half.mkdir()
     (half / "trainer_state.json").write_text('{"global_step": 4, ')

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import contribute, doctor, judge, judges, languages, results, run, suites, tasks
+from mlc_bench.cli import contribute, doctor, judge, judges, languages, probe, results, run, suites, tasks
 from mlc_bench.errors import UserError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(results.show)
 app.command()(judge.judge)
+app.command()(probe.probe)
 app.command()(doctor.doctor)
 app.add_typer(judges.app, name="judges")
 contribute.register(tasks.app, languages.app)

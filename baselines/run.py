@@ -266,13 +266,6 @@ def finish(run: TrainRun, trainer: Any) -> dict[str, Any]:
 
 def _manifest(run: TrainRun, trainer: Any) -> dict[str, Any]:
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
-    dataset = trainer.train_dataset
-    own = (
-        ("prompt_ids", "prompt_ids", "chosen_ids", "rejected_ids")
-        if "rejected_ids" in dataset.column_names
-        else ("input_ids",)
-    )
-    tokens = sum(len(ids) for column in own if column in dataset.column_names for ids in dataset[column])
     data = run.data
     return {
         "method": run.label,
@@ -294,10 +287,20 @@ def _manifest(run: TrainRun, trainer: Any) -> dict[str, Any]:
         "commit": git().get("commit"),
         "steps": trainer.state.global_step,
         "final_loss": steps[-1]["loss"] if steps else None,
-        "tokens": round(tokens * (trainer.state.epoch or 0)),
+        "tokens": round(_tokens(trainer.train_dataset) * (trainer.state.epoch or 0)),
         "seconds": steps[-1].get("seconds") if steps else None,
         "peak_memory_bytes": peak_memory(),
     }
+
+
+def _tokens(dataset: Dataset) -> int:
+    """Tokens that one epoch trains on: a prompt counts with each of its responses; MLC's prompts are not counted."""
+    total = 0
+    for column in dataset.column_names:
+        if column.endswith("_ids") and column != "mlc_ids":
+            times = 2 if column.endswith("prompt_ids") else 1  # before the chosen and before the rejected response
+            total += times * sum(map(len, dataset[column]))
+    return total
 
 
 def peak_memory() -> int:

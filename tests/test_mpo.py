@@ -8,6 +8,7 @@ from pathlib import Path
 import helpers  # noqa: F401 (threads, before torch)
 import pytest
 import torch
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mlc_bench import demo
@@ -212,3 +213,25 @@ def test_the_demo_model_is_trained_and_scored(rows, tmp_path):
     assert record["model"]["training"]["method"] == "mpo"
     assert record["model"]["training"]["steps"] == 3
     assert set(record["tasks"][0]["languages"]) == {"en", "sw"}
+
+
+@pytest.mark.integration
+def test_two_processes_give_the_weights_of_one(tiny_model, rows, tmp_path):
+    """DDP with gloo: two forward passes before each backward pass; all four pairs in each step."""
+
+    def options(name, accumulation):
+        given = ["mpo", "--model", tiny_model, "--data", rows, "--output", tmp_path / name, "--max-steps", 3]
+        given += ["--accumulation", accumulation, "--learning-rate", "1e-3", "--bf16", "false", "--warmup", 0]
+        return list(map(str, given))
+
+    subprocess.run([BIN / "train-baseline", *options("one", 4)], check=True, capture_output=True)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, "-m", "mlc_bench.baselines.cli", *options("two", 2)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two, start = (
+        load_file(folder / "model.safetensors") for folder in (tmp_path / "one", tmp_path / "two", tiny_model)
+    )
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, rtol=1e-3, atol=1e-5)
+    assert max((weight - start[name]).abs().max() for name, weight in one.items()) > 1e-3

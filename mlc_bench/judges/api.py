@@ -44,6 +44,7 @@ class Api:
 
     engine = "openai"
     engine_version: str | None = None  # a server does not say
+    model_revision: str | None = None
     weights_digest: str | None = None
 
     def __init__(

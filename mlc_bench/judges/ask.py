@@ -35,6 +35,7 @@ class Asker(Protocol):
 
     engine: str
     engine_version: str | None
+    model_revision: str | None
 
     @property
     def weights_digest(self) -> str | None:

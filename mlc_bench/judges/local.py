@@ -31,6 +31,7 @@ class Local:
         )
         with self._named_errors():
             self.identity: Identity = resolve(self.run_spec, needs_template=spec.render != "text")
+        self.model_revision = self.identity.resolved_revision
         self.engine, self.engine_version = engine, engine_version(engine)
         self._tokenizer: Any = None
         self._lm: Any = None
@@ -63,10 +64,19 @@ class Local:
         """The text that the model gets for these messages."""
         if self.spec.render == "text":
             return messages[-1]["content"]
+        from jinja2 import TemplateError
+
         tokenizer = self._load_tokenizer()
-        text: str = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **self.spec.template_args
-        )
+        try:
+            text: str = tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **self.spec.template_args
+            )
+        except TemplateError as error:
+            roles = " and ".join(message["role"] for message in messages)
+            raise PrerequisiteError(
+                f"judge {self.id}: the chat template of '{self.spec.model}' takes no messages of {roles} ({error}); "
+                "name another model"
+            ) from None
         return text
 
     def close(self) -> None:

@@ -70,6 +70,7 @@ class ModelJudge:
             rubric_digest=spec.rubric_digest,
             parser_version=PARSER_VERSION,
             model=spec.model,
+            model_revision=self.asker.model_revision,
             model_digest=self.asker.model_digest,
             engine=self.asker.engine,
             engine_version=self.asker.engine_version,

@@ -11,6 +11,7 @@ from typing import Any
 from mlc_bench import languages, review
 from mlc_bench.errors import UserError
 from mlc_bench.languages import Language
+from mlc_bench.scaffold import TODO
 from mlc_bench.validate import text as texts
 from mlc_bench.validate.source import Faults, Row, is_text, quote, read_rows
 
@@ -212,14 +213,14 @@ def _check_rows(
         for name, value in _text_fields(row):
             for finding in _text_findings(folder, language, row, english, name, value):
                 report(name, finding)
-            if is_text(value) and name in reference.fields and name != "choices":
+            if is_text(value) and value != TODO and name in reference.fields and name != "choices":
                 known = first_use.setdefault((name, _folded(value)), (row.line, str(row_id)))
                 if known[0] != row.line:
                     what = f"says the same as {quote(known[1])} (line {known[0]})"
                     report(name, texts.Finding("twin", what, "ask something else"))
         if {"harmful", "benign"} <= folder.fields and is_text(harmful := row.values.get("harmful")):
             benign = row.values.get("benign")
-            if isinstance(benign, str) and _folded(benign) == _folded(harmful):
+            if isinstance(benign, str) and benign != TODO and _folded(benign) == _folded(harmful):
                 what = "says the same as 'harmful'"
                 report("benign", texts.Finding("pair", what, "write the harmless request in its place"))
         if "choices" in folder.fields:
@@ -319,7 +320,7 @@ def _check_choices(path: Path, row: Row, faults: Faults) -> None:
             faults.add(path, row.line, "'choices' is not a list of texts", 'write ["...", "...", "...", "..."]')
             return
         folded = [_folded(choice) for choice in choices]
-        if len(set(folded)) < len(folded):
+        if len(set(folded)) < len(folded) and TODO not in choices:
             twice = next(choice for choice in choices if folded.count(_folded(choice)) > 1)
             faults.add(path, row.line, f"the choice {quote(twice)} stands twice", "make the choices different")
         if "answer" in row.values and (type(answer) is not int or not 0 <= answer < len(choices)):

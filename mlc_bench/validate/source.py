@@ -45,12 +45,10 @@ class Fault:
 class Faults:
     """Collects faults; paths are shown relative to the working folder where they lie under it."""
 
-    found: list[Fault] = field(default_factory=list)
+    found: dict[Fault, None] = field(default_factory=dict)  # in order, each once: tasks over one file find the same
 
     def add(self, path: Path, line: int, what: str, mend: str) -> None:
-        fault = Fault(shown(path), line, what, mend)
-        if fault not in self.found:  # two tasks over one file of rows find the same
-            self.found.append(fault)
+        self.found[Fault(shown(path), line, quote_free(what), quote_free(mend))] = None
 
 
 def shown(path: Path) -> str:
@@ -217,6 +215,14 @@ def _mark(error: yaml.YAMLError) -> Any:
     context = getattr(error, "context", None) or ""
     began = any(word in context for word in ("flow", "simple key", "quoted scalar"))
     return getattr(error, "context_mark" if began else "problem_mark", None)
+
+
+def check_todo(found: Yaml, faults: Faults) -> None:
+    """What is left to fill in; lines of comment alone do not count."""
+    for number, line in enumerate(found.text.split("\n"), 1):
+        if TODO.search(line) and not line.lstrip().startswith("#"):
+            mend = "put the right thing there, and take the word TODO out"
+            faults.add(found.path, number, "still holds 'TODO'", mend)
 
 
 class _Alias(Exception):

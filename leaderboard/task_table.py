@@ -108,6 +108,7 @@ class TaskTable:
         notes = [
             f"{describe(setting)}: {HEADLINES[setting.measures]}; settings {setting.generation}",
             f"Averages are over {len(self.codes)} languages: {' '.join(self.codes)}." if self.codes else "No averages.",
+            f"Prompts in each language: {self._prompts()}.",
         ]
         if not setting.parallel:
             notes.append("Prompts are not translations of each other: PAG and kappa are not defined.")
@@ -120,6 +121,10 @@ class TaskTable:
             notes=tuple(notes),
             setting=setting,
         )
+
+    def _prompts(self) -> str:
+        counts = [entry.n + entry.unscored for entry in self.panel.entries.values()] or [0]
+        return " to ".join(map(str, sorted({min(counts), max(counts)})))
 
     def _each(self, make: Callable[[str], Cell]) -> dict[str, Cell]:
         return {model: make(model) for model in self.panel.models}
@@ -135,7 +140,7 @@ class TaskTable:
     def _notes(self, model: str) -> tuple[str, ...]:
         overlap = dict(self.collection.models[model].overlap)
         count = overlap.get(self.panel.setting.task, 0)
-        return (f"trained on {count} of the prompts",) if count else ()
+        return (f"trained on {count} prompts of {self.panel.setting.task}",) if count else ()
 
     def _language(self, model: str, key: str) -> Cell:
         entry = self.panel.entries.get((model, key))
@@ -206,6 +211,8 @@ class TaskTable:
             if np.isnan(value):
                 return Cell(blank="not defined: all verdicts are equal")
             low, high = _finite(sample.intervals[name][place])
+            if low == high:  # all verdicts are equal: the bootstrap had nothing to vary, which says nothing
+                low = high = None
             return self._over(model, self.keys, value, low, high)
         own = self.panel.summary(model, self.keys, name)
         if own is not None:

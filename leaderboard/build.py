@@ -6,12 +6,13 @@ from pathlib import Path
 from mlc_bench.errors import StaleError, UsageError
 from mlc_bench.record import write_text
 
-from . import collect, published, render_csv, render_json, render_latex, render_markdown, tables
+from . import collect, published, render_csv, render_html, render_json, render_latex, render_markdown, tables
 from .table import Leaderboard
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
 TABLES = HERE / "tables"
+PAGE = "index.html"  # not committed: it holds its libraries
 _OURS = (".md", ".csv", ".json", ".tex")  # plots are left alone: their bytes also depend on matplotlib's version
 
 
@@ -33,12 +34,13 @@ def documents(board: Leaderboard) -> dict[str, str]:
     return found
 
 
-def write(board: Leaderboard, folder: Path, plots: bool = True) -> list[Path]:
+def write(board: Leaderboard, folder: Path, plots: bool = True, page: bool = True) -> list[Path]:
     """Write all files and remove tables that an earlier build left and the records no longer give; the paths written.
 
     Raises UsageError for a folder that holds other files than a leaderboard's.
     """
     made = documents(board)
+    html = render_html.document(board) if page else None  # before anything is written: its libraries may be missing
     stale = _stray(folder, made)
     if stale and not (folder / "leaderboard.json").is_file():
         raise UsageError(f"--out '{folder}' has other files ({stale[0].name}); name an empty folder")
@@ -47,6 +49,9 @@ def write(board: Leaderboard, folder: Path, plots: bool = True) -> list[Path]:
     for path in stale:
         path.unlink()
     written = [folder / name for name in made]
+    if html is not None:
+        write_text(folder / PAGE, html)
+        written.append(folder / PAGE)
     if plots:
         from .plots import write as draw  # matplotlib takes half a second to import
 

@@ -59,7 +59,7 @@ def summarise(task: TaskResult, seed: int, scores: Array | None = None) -> None:
     for suffix, invalid in _TREATMENTS[task.measures].items():
         matrix = stats.outcome_matrix(outcomes, invalid=invalid, parallel=task.parallel)
         task.summary |= {name + suffix: value for name, value in _over_languages(matrix, seed).items()}
-    if scores is not None and len(outcomes) > 1:
+    if scores is not None and task.parallel and len(outcomes) > 1:
         task.summary["rankc"] = _rankc(scores, seed)
     if "en" in task.languages and task.parallel and len(outcomes) > 1:
         _relate_to_english(task, outcomes)
@@ -120,10 +120,11 @@ def _relate_to_english(task: TaskResult, outcomes: list[str]) -> None:
 def choice_scores(rows: dict[str, list[Row]]) -> Array | None:
     """The scores of every choice from the sample rows of each language, (prompts, languages, choices).
 
-    None where a row has none, or where the number of choices differs.
+    None where a row has none, or where the number of choices or of prompts differs.
     """
-    found = [[row.get("choice_scores") for row in language] for language in rows.values()]
-    if len({len(scores or ()) for language in found for scores in language} | {0}) != 2:
+    found = [[row.get("choice_scores") or [] for row in language] for language in rows.values()]
+    choices = {len(scores) for language in found for scores in language}
+    if len(choices) != 1 or 0 in choices or len({len(language) for language in found}) != 1:
         return None
     return np.array(found, dtype=np.float64).transpose(1, 0, 2)
 

@@ -14,20 +14,17 @@ For a leaderboard:
     rank_intervals(values["average"])                                     # (models, 2): best and worst rank, from 1
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import TypeAlias
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from mlc_bench import stats
-from mlc_bench.stats import SUMMARY, Array, Score
+from mlc_bench.stats import SUMMARY, Array
 
-Statistic: TypeAlias = Callable[[ArrayLike, Array], Score]
-
-DRAWS = 2**18  # prompts drawn at once: bounds memory whatever the number of resamples
+DRAWS = 2**15  # prompts drawn at once: bounds memory whatever the number of resamples
 BIASED = ("var", "worst", "range")  # moved by the noise of the rates itself: pass their estimates to `interval`
-CELLS = 2**19  # cells of the matrices that are evaluated at once
+CELLS = 2**18  # cells of the matrices that are evaluated at once
 
 
 def _draws(prompts: int, resamples: int, seed: int) -> Iterator[Array]:
@@ -75,21 +72,17 @@ def interval(replicates: ArrayLike, confidence: float = 0.95, estimate: ArrayLik
 
 
 def cluster_bootstrap(
-    matrix: ArrayLike, statistic: Statistic, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+    matrix: ArrayLike, statistic: str, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval (low, high) of any statistic of a matrix.
-
-    `statistic(matrix, counts)` maps counts of shape (resamples, prompts) to one value per resample, as
-    `stats.average`, `stats.pag` and others do. The same seed gives the same interval.
+    """Percentile bootstrap interval (low, high) of one of `stats.SUMMARY`; the same seed gives the same interval.
 
     Resamples where the statistic is nan are left out; (nan, nan) if none is left or with fewer than two
     prompts. Verdicts that are all equal give an interval of width 0; report `stats.wilson` there. Not corrected for
     bias: use `summary` for Var, the worst rate and the range.
     ValueError for resamples < 1 or a confidence outside 0..1.
     """
-    prompts = stats.Sums(matrix).prompts
-    values = np.concatenate([statistic(matrix, counts) for counts in _draws(prompts, resamples, seed)])
-    low, high = interval(values if prompts > 1 else np.full_like(values, np.nan), confidence)
+    replicates = _replicates(stats.Sums(matrix), [statistic], resamples, seed)[statistic]
+    low, high = interval(replicates, confidence)
     return float(low), float(high)
 
 
@@ -97,12 +90,16 @@ def mean_interval(
     values: ArrayLike, *, resamples: int = 2000, confidence: float = 0.95, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of the mean of one value for each prompt; (nan, nan) for fewer than two."""
-    numbers = np.asarray(values, dtype=np.float64)
-    if len(numbers) < 2:
+    if len(numbers := np.asarray(values, dtype=np.float64)) < 2:
         return np.nan, np.nan
-    means = np.concatenate([counts @ numbers for counts in _draws(len(numbers), resamples, seed)]) / len(numbers)
-    low, high = interval(means, confidence)
+    low, high = interval(resampled_sums(numbers, resamples=resamples, seed=seed) / len(numbers), confidence)
     return float(low), float(high)
+
+
+def resampled_sums(values: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Array:
+    """Sums over resampled prompts, (prompts, ...) to (resamples, ...)."""
+    numbers = np.asarray(values, dtype=np.float64)
+    return np.concatenate([np.tensordot(counts, numbers, axes=1) for counts in _draws(len(numbers), resamples, seed)])
 
 
 def summary(matrix: ArrayLike, seed: int = 0, resamples: int = 2000) -> dict[str, dict[str, float]]:

@@ -165,10 +165,12 @@ def _check_comparable(first: RunRecord, second: RunRecord, shared: dict[str, lis
 
 
 def differences(first: TaskResult, second: TaskResult, code: str) -> list[str]:
-    """Which of the fields behind the comparability key differ, each with both values."""
+    """Which of the fields behind the comparability key differ, each with both values but for digests."""
     fields = [_fields(task, code) for task in (first, second)]
     found = [
-        f"{key} {_short(fields[0].get(key))} against {_short(fields[1].get(key))}"
+        key
+        if key.endswith("fingerprint")
+        else f"{key} {_short(fields[0].get(key))} against {_short(fields[1].get(key))}"
         for key in dict.fromkeys([*fields[0], *fields[1]])
         if fields[0].get(key) != fields[1].get(key)
     ]

@@ -1,29 +1,30 @@
-"""Task data: where it lies, whether it is the right data, and its rows as documents for lm-eval.
+"""Task data as documents for lm-eval, in every language that it has.
 
 Every document has `id` (the same in all languages), `language`, `category` and `prompt`, and whatever else its row has.
+A source (a task's `dataset_kwargs`) is of one of three forms:
+
+- `folder`: data in the repository, one file `<code>.jsonl` for each language;
+- `file` and `columns`: one file whose columns are languages;
+- `files` and `path`: files for each language, `{language}` in `path` standing for what `dataset` calls it.
 """
 
-import csv
-import hashlib
-import io
 import json
-import os
+from fnmatch import fnmatch
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from mlc_bench import formats, sources
 from mlc_bench import languages as known_languages
 from mlc_bench.errors import PrerequisiteError, UsageError
+from mlc_bench.formats import decode as decode
+from mlc_bench.formats import read_json_lines as read_json_lines
+from mlc_bench.sources import TASKS as TASKS
+from mlc_bench.sources import Source
+from mlc_bench.sources import cache_dir as cache_dir
+from mlc_bench.sources import sha256 as sha256
 
-TASKS = Path(__file__).resolve().parent / "tasks"
-if not TASKS.is_dir():  # an editable install: the folder keeps its place in the repository
-    TASKS = Path(__file__).resolve().parent.parent / "tasks"
-
-
-def cache_dir() -> Path:
-    """Our folder for downloads and converted models: $MLC_BENCH_CACHE, else ~/.cache/mlc-bench."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("MLC_BENCH_CACHE") or Path(home) / "mlc-bench")
+Documents = dict[str, list[dict[str, Any]]]
 
 
 def load(*, languages: list[str] | None = None, limit: int | None = None, **source: Any) -> dict[str, Any]:
@@ -34,41 +35,57 @@ def load(*, languages: list[str] | None = None, limit: int | None = None, **sour
     """
     import datasets
 
-    documents = read(source)
+    documents = read(source, languages)
     wanted = languages or list(documents)
     if missing := [code for code in wanted if code not in documents]:
-        raise UsageError(f"{_where(source)} has no data for {', '.join(missing)}; it has {', '.join(documents)}")
+        raise UsageError(f"{where(source)} has no data for {', '.join(missing)}; it has {', '.join(documents)}")
     return {"test": datasets.Dataset.from_list([doc for code in wanted for doc in documents[code][:limit]])}
 
 
-def read(source: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """All documents by language code, checked: same ids in every language, no empty prompt.
+def read(source: Source, wanted: list[str] | None = None) -> Documents:
+    """Documents by language code, checked: same ids in every language (where rows are parallel), no empty prompt.
 
-    Raises UsageError for a bad row, PrerequisiteError where the data is absent or not what the digest says.
+    `wanted` spares files of other languages; what shares a file comes whole. Raises UsageError for a bad row,
+    PrerequisiteError where the data is absent or not what its digest says.
     """
-    if "folder" in source:
-        documents = _read_folder(TASKS / source["folder"], source["prompt_field"])
-    else:
-        documents = _read_columns(locate(source), source)
-    reference = next(iter(documents.values()))
-    if len({doc["id"] for doc in reference}) < len(reference):
-        raise UsageError(f"{_where(source)}: an id stands for two rows")
+    documents = _read(source, wanted)
     for code, docs in documents.items():
-        if [doc["id"] for doc in docs] != [doc["id"] for doc in reference]:
-            different = {doc["id"] for doc in docs} ^ {doc["id"] for doc in reference}
+        ids = [doc["id"] for doc in docs]
+        if len(set(ids)) < len(ids):
+            raise UsageError(f"{where(source)}: in '{code}', an id stands for two rows")
+        first = [doc["id"] for doc in next(iter(documents.values()))]
+        if source.get("parallel", True) and ids != first:
             raise UsageError(
-                f"{_where(source)}: '{code}' has other ids than the others, or another order: {sorted(different)[:5]}"
+                f"{where(source)}: '{code}' has other ids than the others, or another order: "
+                f"{sorted(set(ids) ^ set(first))[:5]}"
             )
     return documents
 
 
-def languages(source: dict[str, Any]) -> list[str] | None:
-    """The languages that the data covers, or None where the data is not on this machine."""
+def languages(source: Source) -> list[str] | None:
+    """The languages that the data covers, or None where only the data itself says and it is not on this machine."""
     if "folder" in source:
-        return sorted(path.stem for path in (TASKS / source["folder"]).glob("*.jsonl"))
-    if (path := _present(source)) is None:
-        return None
-    return list(_read_columns(path, source))
+        return [path.stem for path in _finished(_folder(source))]
+    if "file" in source:
+        path = sources.present(source, source["file"])
+        return None if path is None else list(_language_columns(source, formats.columns(path)))
+    return [code for code in known_languages.known() if _files(source, code)]
+
+
+def forget() -> None:
+    """Read folders and lists of digests anew: their files may have changed since."""
+    _read_folder.cache_clear()
+    sources.forget()
+
+
+def is_here(source: Source) -> bool:
+    """Whether all the data are on this machine."""
+    if "folder" in source:
+        return True
+    if "file" in source:
+        return sources.present(source, source["file"]) is not None
+    files = [name for code in languages(source) or [] for _, name in _files(source, code)]
+    return all(sources.present(source, name) for name in files)
 
 
 def fingerprint(documents: list[dict[str, Any]]) -> str:
@@ -76,98 +93,39 @@ def fingerprint(documents: list[dict[str, Any]]) -> str:
     return sha256(json.dumps(documents, sort_keys=True, ensure_ascii=False).encode())
 
 
-def locate(source: dict[str, Any]) -> Path:
-    """The path of the source's file: in the data folder, in our cache, or downloaded; its sha256 is verified."""
-    path = _present(source) or _download(source)
-    if (found := sha256(path.read_bytes())) != source["sha256"]:
-        raise PrerequisiteError(
-            f"{path} is not the file that the task was made for (sha256 {found[:12]}…, expected "
-            f"{source['sha256'][:12]}…); remove it, and get {_origin(source)}"
-        )
-    return path
+def where(source: Source) -> str:
+    """A source's data as messages name it."""
+    return str(source.get("folder") or source.get("file") or source.get("files"))
 
 
-def _present(source: dict[str, Any]) -> Path | None:
-    if folder := os.environ.get("MLC_BENCH_DATA"):
-        path = Path(folder) / source["file"]
-        if path.is_file():
-            return path
-    cached = cache_dir() / "data" / source["file"]
-    return cached if cached.is_file() else None
+def _read(source: Source, wanted: list[str] | None) -> Documents:
+    if "folder" in source:
+        return _read_folder(_folder(source), source["prompt_field"])
+    key = json.dumps(source, sort_keys=True, default=str)
+    if "file" in source:
+        path, content = sources.content(source, source["file"])
+        return _read_columns(key, path, sha256(content))
+    covered = languages(source) or []
+    codes = [code for code in covered if not wanted or code in wanted]
+    if not codes:
+        raise UsageError(f"{where(source)} has no data for {', '.join(wanted or [])}; it has {', '.join(covered)}")
+    return {code: _read_files(source, code) for code in codes}
 
 
-def _origin(source: dict[str, Any]) -> str:
-    if "url" in source:
-        return source["url"]
-    return f"'{source['hub_file']}' of the hub's data set {source['hub']} at revision {source['revision']}"
+def _folder(source: Source) -> Path:
+    return sources.root(source) / source["folder"]
 
 
-def _download(source: dict[str, Any]) -> Path:
-    target = cache_dir() / "data" / source["file"]
-    try:
-        if "hub" in source:
-            from huggingface_hub import hf_hub_download
-
-            found = hf_hub_download(source["hub"], source["hub_file"], repo_type="dataset", revision=source["revision"])
-            content = Path(found).read_bytes()
-        else:
-            from urllib.request import urlopen
-
-            with urlopen(source["url"], timeout=30) as response:
-                content = response.read()
-    except Exception as error:  # any network, hub or permission problem has the same remedy
-        raise PrerequisiteError(
-            f"cannot get the data of '{source['file']}' ({type(error).__name__}); download {_origin(source)}, save it "
-            f"as '{source['file']}' in a folder, and name the folder with --data-dir or MLC_BENCH_DATA"
-        ) from error
-    if sha256(content) != source["sha256"]:
-        raise PrerequisiteError(f"what came from {_origin(source)} is not the expected file (wrong sha256)")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(f".{os.getpid()}.part")
-    partial.write_bytes(content)
-    partial.replace(target)
-    return target
-
-
-def sha256(content: bytes) -> str:
-    """The digest of bytes, in hexadecimal."""
-    return hashlib.sha256(content).hexdigest()
-
-
-def _where(source: dict[str, Any]) -> str:
-    return str(source.get("folder") or source["file"])
-
-
-def _decode(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UsageError(f"{path}, line {line}: broken UTF-8; save the file as UTF-8") from None
-
-
-def read_json_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """The objects of a file of JSON lines, each with its line number. Raises UsageError naming a bad line."""
-    rows = []
-    for number, line in enumerate(_decode(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"{path}, line {number}: not JSON ({error.msg}); each line holds one object") from None
-        if not isinstance(row, dict):
-            raise UsageError(f"{path}, line {number}: a JSON object is expected")
-        rows.append((number, row))
-    if not rows:
-        raise UsageError(f"{path} has no rows")
-    return rows
+def _finished(folder: Path) -> list[Path]:
+    """A folder's data files, without those in which a text still waits for its translator (see scaffold)."""
+    paths = sorted(folder.glob("*.jsonl"))
+    return [path for path in paths if not (path.is_file() and b'"TODO"' in path.read_bytes())]
 
 
 @lru_cache(maxsize=64)
-def _read_folder(folder: Path, prompt_field: str) -> dict[str, list[dict[str, Any]]]:
-    documents: dict[str, list[dict[str, Any]]] = {}
-    for path in sorted(folder.glob("*.jsonl")):
+def _read_folder(folder: Path, prompt_field: str) -> Documents:
+    documents: Documents = {}
+    for path in _finished(folder):
         try:
             language = known_languages.get(path.stem)
         except UsageError as error:
@@ -194,25 +152,31 @@ def _read_folder(folder: Path, prompt_field: str) -> dict[str, list[dict[str, An
     return documents
 
 
-def _read_columns(path: Path, source: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    """One file whose columns are languages: JSON lines (chat turns as in the MLC data) or CSV."""
-    if path.suffix == ".csv":
-        rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(_decode(path), newline="")))
-    else:
-        rows = [row for _, row in read_json_lines(path)]
-    columns = _language_columns(source["columns"], list(rows[0]) if rows else [])
+@lru_cache(maxsize=16)
+def _read_columns(key: str, path: Path, content_digest: str) -> Documents:
+    """One file whose columns are languages; a cell holds text or chat turns as in the MLC data."""
+    source = json.loads(key)
+    rows = [
+        (place, row)
+        for place, row in formats.rows(path, path.read_bytes())
+        if all(str(row.get(column)) == value for column, value in source.get("where", {}).items())
+    ]
+    columns = _language_columns(source, list(rows[0][1]) if rows else [])
     if not columns:
         raise UsageError(f"{path} has no rows with a column for a known language")
     category = source.get("category_column")
-    documents: dict[str, list[dict[str, Any]]] = {code: [] for code in columns}
-    for index, row in enumerate(rows):
+    documents: Documents = {code: [] for code in columns}
+    for index, (_, row) in enumerate(rows):
+        row_id = str(index if row.get("id") in (None, "") else row["id"])
+        if row_id in source.get("leave_out", ()):
+            continue
         for code, column in columns.items():
             prompt = _text(row.get(column))
             if not prompt:
                 raise UsageError(f"{path}, row {index + 1}: no prompt for language '{code}' (column '{column}')")
             documents[code].append(
                 {
-                    "id": str(row.get("id") or index),
+                    "id": row_id,
                     "language": code,
                     "category": row.get(category) if category else None,
                     "prompt": prompt,
@@ -221,15 +185,58 @@ def _read_columns(path: Path, source: dict[str, Any]) -> dict[str, list[dict[str
     return documents
 
 
-def _language_columns(patterns: dict[str, str], columns: list[str]) -> dict[str, str]:
-    """Language code -> column: a pattern's key and value are a code and a column, or hold "*" for any known code."""
+def _language_columns(source: Source, columns: list[str]) -> dict[str, str]:
+    """Language code -> column: a pattern's key and value are a code and a column, or hold "*" for any known one."""
     found = {}
     for code in known_languages.known():
-        for key, pattern in patterns.items():
-            column = pattern.replace("*", code)
-            if key in (code, "*") and column in columns:
+        name = known_languages.get(code).called(source.get("dataset"))
+        for key, pattern in source["columns"].items():
+            column = pattern.replace("*", name)
+            # "id" is the code of Indonesian, too; a column of that name holds the rows' ids.
+            if key in (code, "*") and column in columns and column not in ("id", source.get("category_column")):
                 found[code] = column
     return dict(sorted(found.items(), key=lambda item: columns.index(item[1])))
+
+
+def _files(source: Source, code: str) -> list[tuple[str | None, str]]:
+    """The files of one language, each with its category; none where the data set does not have the language."""
+    language = known_languages.get(code)
+    dataset = source["dataset"]
+    patterns: dict[str | None, str] = source["path"] if isinstance(source["path"], dict) else {None: source["path"]}
+    named = sources.names(source)
+    if named is None:  # without a list, a language says itself that the data set has it
+        name = language.codes.get(dataset)
+        return [] if name is None else [(key, pattern.format(language=name)) for key, pattern in patterns.items()]
+    filled = {key: pattern.format(language=language.called(dataset)) for key, pattern in patterns.items()}
+    return [(key, name) for key, pattern in filled.items() for name in named if fnmatch(name, pattern)]
+
+
+def _read_files(source: Source, code: str) -> list[dict[str, Any]]:
+    """All documents of one language: their ids are `<category>-<row>` from 0 on, or what `fields` names."""
+    language = known_languages.get(code)
+    fields: dict[str, str | int] = source["fields"]
+    heading = not any(isinstance(column, int) for column in fields.values())
+    documents = []
+    for category, name in _files(source, code):
+        path, content = sources.content(source, name)
+        for index, (place, row) in enumerate(formats.rows(path, content, heading)):
+            default = str(index) if category is None else f"{category}-{index}"
+            doc: dict[str, Any] = {"id": default, "category": category, **_picked(row, fields)}
+            if doc["id"] in source.get("leave_out", ()):
+                continue
+            if not doc["prompt"]:
+                raise UsageError(f"{path}, {place}: no prompt (column '{fields['prompt']}')")
+            words = {f"{key}_word": word for key, word in language.words.items()} | {"choose": language.choose}
+            documents.append(doc | {"language": code} | words)
+    return documents
+
+
+def _picked(row: formats.Row, fields: dict[str, str | int]) -> dict[str, str]:
+    return {name: _text(row.get(column)) or _plain(row.get(column)) for name, column in fields.items()}
+
+
+def _plain(value: Any) -> str:
+    return "" if value is None or isinstance(value, (str, list)) else str(value)
 
 
 def _text(value: Any) -> str:

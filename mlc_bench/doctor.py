@@ -30,6 +30,7 @@ def findings(results: Path) -> list[Finding]:
         _hub(),
         *_tasks(),
         *_languages(),
+        *_judges(),
         *_disk(results),
     ]
 
@@ -76,9 +77,10 @@ def _gpu() -> Finding:
 def _demo() -> Finding:
     from mlc_bench import demo
 
-    if demo.is_installed():
-        return Finding("ok", "demo model", demo.NAME)
-    return Finding("note", "demo model", f"not installed: {demo.INSTALL}")
+    found = [f"{which} ({model.name})" for which, model in demo.MODELS.items() if demo.is_installed(which)]
+    if found:
+        return Finding("ok", "demo models", ", ".join(found))
+    return Finding("note", "demo models", f"not installed: {demo.MODELS['demo'].install}")
 
 
 def _hub() -> Finding:
@@ -98,17 +100,22 @@ def _hub() -> Finding:
 
 def _tasks() -> list[Finding]:
     found = []
-    for path in sorted(data.TASKS.glob("*/*.yaml")):
+    paths = [*sorted(data.TASKS.glob("*/*.yaml")), *sorted(catalog.FAMILIES.glob("*.yaml"))]
+    for path in paths:
         try:
-            entry = catalog.read_yaml(path)
-            covered = data.languages(entry.source)
+            entry = catalog.read_family(path) if path.parent == catalog.FAMILIES else catalog.read_yaml(path)
+            covered = catalog.languages(entry)
         except UserError as error:
             found.append(Finding("problem", f"task {path.stem}", str(error)))
             continue
-        if covered is None:
-            found.append(Finding("note", f"task {entry.name}", "data not here: downloaded on first use, or --data-dir"))
+        count = "" if covered is None else f"{len(covered)} language{'s' * (len(covered) != 1)}"
+        if entry.family:
+            found.append(Finding("ok", f"task {entry.name}", f"{count}, lm-eval's own: data from the hub"))
+        elif data.is_here(entry.source):
+            found.append(Finding("ok", f"task {entry.name}", count))
         else:
-            found.append(Finding("ok", f"task {entry.name}", f"{len(covered)} languages"))
+            text = "data not here: downloaded on first use, or --data-dir"
+            found.append(Finding("note", f"task {entry.name}", f"{count}; {text}" if count else text))
     return found
 
 
@@ -118,8 +125,23 @@ def _languages() -> list[Finding]:
             languages.get(code)
     except UserError as error:
         return [Finding("problem", "languages", str(error))]
-    missing = [Finding("problem", "languages", line) for line in catalog.incomplete()]
-    return missing or [Finding("ok", "languages", " ".join(languages.known()))]
+    found = [Finding("problem", "languages", line) for line in catalog.incomplete()]
+    if bare := catalog.without_embedded_data():
+        found.append(Finding("note", "languages", f"without embedded prompts: {' '.join(bare)}"))
+    return [Finding("ok", "languages", " ".join(languages.known())), *found]
+
+
+def _judges() -> list[Finding]:
+    from mlc_bench import judging
+    from mlc_bench.judges import spec
+
+    broken = []
+    for name in spec.names():
+        try:
+            judging.check(name)
+        except UserError as error:
+            broken.append(Finding("problem", f"judge {name}", str(error)))
+    return broken or [Finding("ok", "judges", " ".join(spec.names()))]
 
 
 def _disk(results: Path) -> list[Finding]:

@@ -1,6 +1,9 @@
 """The generate phase: lm-eval asks, the store answers or the engine does, samples land in the run's folder."""
 
+import copy
+import importlib.metadata
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,10 +11,9 @@ from typing import Any
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 from lm_eval.tasks import TaskManager
-from lm_eval.tasks._yaml_loader import load_yaml
 from transformers import set_seed
 
-from mlc_bench import data
+from mlc_bench import data, packs, upstream
 from mlc_bench.catalog import TaskEntry
 from mlc_bench.errors import PrerequisiteError, UsageError, UserError
 from mlc_bench.progress import say
@@ -22,44 +24,61 @@ from mlc_bench.store import StoredLM
 
 @dataclass
 class LoadedTask:
-    """One task: an lm-eval task for each language, or the error that kept it from loading."""
+    """One task: lm-eval's tasks for each language, one where it is ours, or the error that kept it from loading."""
 
     entry: TaskEntry
-    by_language: dict[str, ConfigurableTask] = field(default_factory=dict)
+    by_language: dict[str, list[ConfigurableTask]] = field(default_factory=dict)
     error: UserError | None = None
+    limit: int | None = None
 
-    def name(self, language: str) -> str:
-        return f"{self.entry.name}_{language}"
+    @property
+    def all(self) -> list[ConfigurableTask]:
+        return [lm_task for lm_tasks in self.by_language.values() for lm_task in lm_tasks]
+
+    def chosen(self) -> dict[str, list[int]]:
+        """The numbers of the documents that are asked, by lm-eval's task: the first of each subtask in turn."""
+        counts: dict[str, list[int]] = {}
+        for lm_tasks in self.by_language.values():
+            sizes = upstream.share(self.limit, [len(lm_task.eval_docs) for lm_task in lm_tasks])
+            counts |= {lm_task.task_name: list(range(size)) for lm_task, size in zip(lm_tasks, sizes, strict=True)}
+        return counts
 
 
 def load(entry: TaskEntry, spec: RunSpec) -> LoadedTask:
     """Build a task's lm-eval tasks. A problem with its data is kept as its error: other tasks go on."""
-    loaded = LoadedTask(entry)
+    loaded = LoadedTask(entry, limit=spec.limit)
     try:
         if spec.engine == "openai" and entry.config["output_type"] != "generate_until":
             raise UsageError(
                 f"{entry.name} needs log-likelihoods, which chat servers do not give; use --engine hf or vllm"
             )
-        available = list(data.read(entry.source))
-        wanted = [code for code in spec.languages or available if code in available]
-        if absent := [code for code in spec.languages or () if code not in available]:
-            say(f"{entry.name}: no data for {', '.join(absent)}; left out there")
-        if not wanted:
-            raise UsageError(f"{entry.name} has none of the languages asked for; it has {', '.join(available)}")
-        config = load_yaml(entry.path)
-        config.pop("tag", None)
-        if spec.max_tokens and "generation_kwargs" in config:
-            config["generation_kwargs"]["max_gen_toks"] = spec.max_tokens
-        if config["output_type"] == "generate_until":
-            config["process_results"] = _judged_later
-        for code in wanted:
-            metadata = config["metadata"] | {"languages": [code], "limit": spec.limit}
-            loaded.by_language[code] = ConfigurableTask(
-                config=config | {"task": loaded.name(code), "metadata": metadata}
-            )
+        loaded.by_language = upstream.load(entry, spec) if entry.family else _load_ours(entry, spec)
+        for lm_task in loaded.all:
+            if spec.max_tokens and lm_task.OUTPUT_TYPE == "generate_until":
+                lm_task.set_config(key="generation_kwargs", value={"max_gen_toks": spec.max_tokens}, update=True)
     except UserError as error:
         loaded.error = error
     return loaded
+
+
+def _load_ours(entry: TaskEntry, spec: RunSpec) -> dict[str, list[ConfigurableTask]]:
+    available = list(data.read(entry.source, list(spec.languages or []) or None))
+    wanted = [code for code in spec.languages or available if code in available]
+    if absent := [code for code in spec.languages or () if code not in available]:
+        say(f"{entry.name}: no data for {', '.join(absent)}; left out there")
+    if not wanted:
+        raise UsageError(f"{entry.name} has none of the languages asked for; it has {', '.join(available)}")
+    config = packs.config(entry)
+    config.pop("tag", None)
+    config["dataset_kwargs"] = entry.source
+    if entry.measures != "utility":
+        config["process_results"] = _judged_later
+    found = {}
+    for code in wanted:
+        metadata = config["metadata"] | {"languages": [code], "limit": spec.limit}
+        own = config | {"task": f"{entry.name}_{code}", "metadata": metadata}
+        found[code] = [ConfigurableTask(config=copy.deepcopy(own))]
+    return found
 
 
 def _judged_later(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
@@ -72,7 +91,7 @@ def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) 
     Returns what the record needs to know of it: settings and fingerprints by task, errors of the other tasks.
     """
     ready = [task for task in tasks if task.error is None]
-    lm_tasks = [lm_task for task in ready for lm_task in task.by_language.values()]
+    lm_tasks = [lm_task for task in ready for lm_task in task.all]
     results: Any = None
     if lm_tasks:
         check_system_prompt(stored, spec)
@@ -80,9 +99,13 @@ def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) 
         for lm_task in lm_tasks:
             lm_task.set_config(key="num_fewshot", value=lm_task.config.num_fewshot or 0)
             lm_task.set_fewshot_seed(seed=spec.seed)
+        chosen = {name: numbers for task in ready for name, numbers in task.chosen().items()}
         results = evaluate(
             lm=stored,
-            task_dict=TaskManager(include_path=str(data.TASKS), include_defaults=False).load(lm_tasks),
+            task_dict=TaskManager(include_path=str(data.TASKS), include_defaults=False).load(
+                [lm_task for lm_task in lm_tasks if chosen[lm_task.task_name]]
+            ),
+            samples=chosen,
             apply_chat_template=True,
             system_instruction=spec.system_prompt,
             bootstrap_iters=0,
@@ -90,40 +113,102 @@ def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) 
     summary: dict[str, Any] = {"tasks": {}, "errors": {t.entry.name: str(t.error) for t in tasks if t.error}}
     first_context = None
     for task in ready:
-        rows, languages = [], {}
-        for code, lm_task in task.by_language.items():
-            samples = results["samples"][task.name(code)]
-            samples.sort(key=lambda sample: sample["doc_id"])
-            first_context = first_context or samples[0]["arguments"][0][0]
-            rows += [_row(stored, lm_task, sample) for sample in samples]
-            docs = [sample["doc"] for sample in samples]
-            languages[code] = {
-                "data_fingerprint": data.fingerprint(docs),
-                "prompt_fingerprint": digest([lm_task.doc_to_text(doc) for doc in docs]),
-            }
+        rows: list[dict[str, Any]] = []
+        languages = {}
+        ids = {}
+        for code in task.by_language:
+            own, prompts, docs, contexts = _language_rows(stored, task, code, results["samples"])
+            first_context = first_context or contexts[0]
+            ids[code] = [row["id"] for row in own]
+            rows += own
+            languages[code] = {"data_fingerprint": digest(docs), "prompt_fingerprint": digest(prompts)}
+            if not task.entry.family:
+                languages[code]["data_fingerprint"] = data.fingerprint(docs)
+        if task.entry.headline not in rows[0].get("metrics", {task.entry.headline: 0}):
+            summary["errors"][task.entry.name] = (
+                f"no metric '{task.entry.headline}'; there are {', '.join(rows[0]['metrics'])}"
+            )
+            continue
         write_text(
             folder / "samples" / f"{task.entry.name}.jsonl",
             "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows),
         )
-        config = next(iter(task.by_language.values())).config
         summary["tasks"][task.entry.name] = {
             "languages": languages,
-            "generation": (config.generation_kwargs or {})
-            | {"num_fewshot": config.num_fewshot, "repeats": config.repeats},
+            "version": task.entry.version,
+            "parallel": task.entry.parallel and len({tuple(own) for own in ids.values()}) == 1,
+            "generation": _settings(task.all[0]),
         }
+        if task.entry.family:
+            summary["tasks"][task.entry.name] |= _of_upstream(task)
     summary["first_token_ids"] = _first_tokens(stored, first_context)
     return summary
 
 
-def _row(stored: StoredLM, lm_task: ConfigurableTask, sample: dict[str, Any]) -> dict[str, Any]:
-    doc = sample["doc"]
-    row = {key: doc[key] for key in ("id", "language", "category", "prompt")}
+def _settings(lm_task: ConfigurableTask) -> dict[str, Any]:
+    config = lm_task.config
+    return (config.generation_kwargs or {}) | {"num_fewshot": config.num_fewshot, "repeats": config.repeats}
+
+
+def _of_upstream(task: LoadedTask) -> dict[str, Any]:
+    """What makes results of lm-eval's own tasks comparable: its version and theirs, besides the settings."""
+    version = float((task.all[0].config.metadata or {}).get("version") or 0)
+    settings = {"lm_eval": importlib.metadata.version("lm-eval"), "lm_eval_task_version": version}
+    return {"version": int(version), "generation": _settings(task.all[0]) | settings}
+
+
+def _language_rows(
+    stored: StoredLM, task: LoadedTask, code: str, samples: dict[str, list[dict[str, Any]]]
+) -> tuple[list[dict[str, Any]], list[str], list[dict[str, Any]], list[Any]]:
+    """Sample rows, prompts, documents and contexts of a task in one language, in the order of the data.
+
+    Questions of lm-eval's own tasks that have an id stand in its order, which is the same in every language.
+    """
+    found = []
+    for lm_task in task.by_language[code]:
+        by_doc: dict[int, list[dict[str, Any]]] = {}
+        for sample in samples.get(lm_task.task_name, []):
+            by_doc.setdefault(sample["doc_id"], []).append(sample)  # one for each filter
+        own = []
+        for number, filtered in sorted(by_doc.items()):
+            doc = filtered[0]["doc"]
+            if task.entry.family:
+                known = {
+                    "id": upstream.row_id(task.entry, lm_task, doc, number, code),
+                    "language": code,
+                    "category": lm_task.task_name if len(task.by_language[code]) > 1 else None,
+                    "prompt": lm_task.doc_to_text(doc),
+                }
+            else:
+                known = {key: doc[key] for key in ("id", "language", "category", "prompt")}
+            row = known | _answer(stored, task, lm_task, filtered)
+            own.append((row, lm_task.doc_to_text(doc), doc, filtered[0]["arguments"][0][0]))
+        if (task.entry.family or {}).get("id"):
+            own.sort(key=lambda entry: entry[0]["id"])
+        found += own
+    rows, prompts, docs, contexts = (list(column) for column in zip(*found, strict=True))
+    return rows, prompts, docs, contexts
+
+
+def _answer(
+    stored: StoredLM, task: LoadedTask, lm_task: ConfigurableTask, filtered: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What a sample row holds besides its prompt; `filtered` are lm-eval's samples of one document."""
+    row: dict[str, Any] = {}
+    if task.entry.measures == "utility":
+        row["metrics"] = {
+            name if sample["filter"] == "none" else f"{name},{sample['filter']}": float(sample[name])
+            for sample in filtered
+            for name in sample["metrics"]
+            if not isinstance(sample[name], (list, tuple, dict))  # of those lm-eval makes a number only over all
+        }
+    sample = filtered[0]
     if lm_task.OUTPUT_TYPE != "generate_until":
-        row["metrics"] = {name: float(sample[name]) for name in sample["metrics"]}
         if lm_task.OUTPUT_TYPE == "multiple_choice":
             scores = [float(log_likelihood) for log_likelihood, _ in sample["filtered_resps"]]
-            if (lm_task.config.metadata or {}).get("headline") == "acc_norm":
-                scores = [score / len(choice) for score, choice in zip(scores, lm_task.doc_to_choice(doc), strict=True)]
+            if task.entry.headline == "acc_norm":
+                choices = lm_task.doc_to_choice(sample["doc"])
+                scores = [score / len(choice) for score, choice in zip(scores, choices, strict=True)]
             row["choice_scores"] = scores
         return row
     kept = stored.row("generate_until", sample["arguments"][0])
@@ -161,20 +246,34 @@ def check_lengths(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec) -> N
         return
     longest = stored.lm.max_length
     for task in tasks:
-        for code, lm_task in task.by_language.items():
-            answer = int((lm_task.config.generation_kwargs or {}).get("max_gen_toks", 0))
-            for doc in lm_task.eval_docs:
-                if lm_task.OUTPUT_TYPE == "multiple_choice":
-                    answer = max(len(stored.lm.tok_encode(f" {choice}")) for choice in lm_task.doc_to_choice(doc))
-                room = longest - answer
-                text = lm_task.doc_to_text(doc)
-                turns = [{"role": "user", "content": text}]
-                if spec.system_prompt:
-                    turns.insert(0, {"role": "system", "content": spec.system_prompt})
-                tokens = len(stored.lm.tok_encode(stored.apply_chat_template(turns)))
-                if tokens > room and task.error is None:
+        chosen = task.chosen() if task.error is None else {}
+        for code, lm_tasks in task.by_language.items():
+            for lm_task in lm_tasks:
+                docs = (lm_task.eval_docs[number] for number in chosen.get(lm_task.task_name, ()))
+                if task.error is None and (problem := _too_long(stored, lm_task, docs, spec, longest)):
                     task.error = PrerequisiteError(
-                        f"prompt '{doc['id']}' in '{code}' has {tokens} tokens, and the model's context of {longest} "
-                        f"leaves {room}; lower --max-tokens or leave the task or language out"
+                        f"prompt {problem[0]} in '{code}' has {problem[1]} tokens, and the model's context of "
+                        f"{longest} leaves {problem[2]}; lower --max-tokens or leave the task or language out"
                     )
                     say(f"{task.entry.name}: {task.error}")
+
+
+def _too_long(
+    stored: StoredLM, lm_task: ConfigurableTask, docs: Iterable[dict[str, Any]], spec: RunSpec, longest: int
+) -> tuple[str, int, int] | None:
+    """The first prompt that does not fit: its id, its tokens, and how many there is room for."""
+    answer = int((lm_task.config.generation_kwargs or {}).get("max_gen_toks", 0))
+    for number, doc in enumerate(docs):
+        if lm_task.OUTPUT_TYPE == "multiple_choice":
+            answer = max(len(stored.lm.tok_encode(f" {choice}")) for choice in lm_task.doc_to_choice(doc))
+        context = lm_task.fewshot_context(
+            doc,
+            num_fewshot=lm_task.config.num_fewshot or 0,
+            system_instruction=spec.system_prompt,
+            apply_chat_template=True,
+            chat_template=stored.apply_chat_template,
+        )
+        tokens = len(stored.lm.tok_encode(context))
+        if tokens > longest - answer:
+            return repr(doc.get("id", number)), tokens, longest - answer
+    return None

@@ -61,8 +61,10 @@ class Identity:
         return re.sub(r"[^A-Za-z0-9._+-]+", "__", name)[:120].strip("._") or "model"
 
 
-def resolve(spec: RunSpec) -> Identity:
-    """Find the model that a spec names.
+def resolve(spec: RunSpec, needs_template: bool = True, quick: bool = False) -> Identity:
+    """Find the model that a spec names; a judge that is asked in plain text needs no chat template.
+
+    `quick` (a dry run) takes the template from the files where they hold it.
 
     Raises PrerequisiteError where it (or its weights, chat template, or adapter) is absent or does not fit.
     """
@@ -85,7 +87,7 @@ def resolve(spec: RunSpec) -> Identity:
         raise PrerequisiteError(
             f"{folder} has no weights (*.safetensors){unsafe}; save the model there with save_pretrained()"
         )
-    template = chat_template(folder)
+    template = (quick and _template_in_files(folder)) or (chat_template(folder) if needs_template else None)
     adapter = resolve_adapter(spec.adapter, folder, spec.model) if spec.adapter else None
     settings = folder / "generation_config.json"  # end tokens and penalties: they decide answers too
     return Identity(
@@ -105,6 +107,24 @@ def resolve(spec: RunSpec) -> Identity:
 def _training(folder: Path) -> dict[str, Any] | None:
     manifest = folder / "train_manifest.json"
     return _read_json(manifest) if manifest.is_file() else None
+
+
+def _template_in_files(folder: Path) -> str | None:
+    """The chat template as its files hold it: what transformers, which takes seconds to import, would find there.
+
+    None where it has to be asked: also where it might not be able to read the tokenizer.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception:  # what a damaged file raises is a bare Exception
+        return None
+    if (path := folder / "chat_template.jinja").is_file():
+        return path.read_text(encoding="utf-8")
+    settings = folder / "tokenizer_config.json"
+    template = _read_json(settings).get("chat_template") if settings.is_file() else None
+    return template if isinstance(template, str) else None
 
 
 def chat_template(folder: Path) -> str:
@@ -161,7 +181,7 @@ def _check_adapter(folder: Path, config: dict[str, Any], base: Path, base_name: 
 
     recorded = str(config.get("base_model_name_or_path") or "")
     names_hub_model = re.fullmatch(r"[\w.-]+/[\w.-]+", recorded) and not Path(recorded).exists()
-    if names_hub_model and not Path(base_name).exists() and base_name != "demo" and recorded != base_name:
+    if names_hub_model and not Path(base_name).exists() and base_name not in demo.MODELS and recorded != base_name:
         raise UsageError(
             f"the adapter {folder} was trained on '{recorded}', not on '{base_name}'; run it with that model"
         )
@@ -215,8 +235,8 @@ def _shapes(folder: Path) -> dict[str, list[int]]:
 
 def _locate(model: str, revision: str | None) -> tuple[str, Path, str | None]:
     """Display name, folder and resolved revision of a model."""
-    if model == "demo":
-        return demo.NAME, demo.folder(), None
+    if model in demo.MODELS:
+        return demo.MODELS[model].name, demo.folder(model), None
     folder = Path(model)
     if folder.is_dir():
         if revision:

@@ -1,42 +1,218 @@
-"""The judge phase: verdicts for saved answers. Answers are read, never changed."""
+"""The judge phase: verdicts for saved answers. Answers are read, never changed.
+
+What a judge model said is kept in `<output>/judgements`, append-only and by the model that said it, so that a killed
+run goes on where it stopped and no answer is paid for twice. `verdicts/<judge>/<task>.jsonl` in a run's folder follows
+from that, one row for each answer.
+"""
 
 import json
+import time
+from collections import Counter
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench.errors import UsageError, unknown
-from mlc_bench.judges import rules
+from mlc_bench import aggregate, correction, record
+from mlc_bench.data import cache_dir, read_json_lines
+from mlc_bench.errors import PrerequisiteError, StaleError, UsageError
+from mlc_bench.judges import ensemble, spec
+from mlc_bench.judges.ensemble import Ensemble, Judge, RulesJudge
+from mlc_bench.progress import bar
 from mlc_bench.store import Report
 
 Row = dict[str, Any]
-JUDGES = {"rules": rules}  # each a module with `judge`, `VERSION` and `fingerprint`
+JUDGEMENTS = "judgements"
+_HEADLINES = {"safety": "safe_rate", "over_refusal": "over_refusal"}
 
 
-def check(name: str) -> None:
-    """Raises UsageError for a judge that does not exist."""
-    if name not in JUDGES:
-        raise unknown("judge", name, JUDGES)
+def check(name: str, settings: dict[str, Any] | None = None) -> spec.Named:
+    """The judge's file, checked. Raises UsageError for a judge that does not exist or whose file does not hold."""
+    named = spec.get(name, settings)
+    for member in named.spec.judges:
+        check(member)
+    if named.spec.kind != "rules":  # whose examples are judged by the tests: it takes half a second
+        spec.check_examples(named.spec)
+    return named
 
 
-def verdicts(name: str, rows: Iterable[Row], progress: Report = lambda done, total: None) -> list[Row]:
-    """A verdict row for each answer row (`id`, `language`, `prompt`, `response`, perhaps `truncated`)."""
-    rows = list(rows)
-    labelled = []
-    for index, row in enumerate(rows, 1):
-        found = JUDGES[name].judge(row["prompt"], row["response"], row["language"], bool(row.get("truncated")))
-        labelled.append(
-            {
-                "id": row["id"],
-                "language": row["language"],
-                "verdict": found.verdict,
-                "refused": found.refused,
-                "response_language": found.response_language,
-                "reason": found.reason,
+def open_judge(name: str, settings: dict[str, Any] | None = None) -> Judge:
+    """A judge ready to be asked; no model is loaded yet, but one that is absent is found out here.
+
+    Raises UsageError as `check`, PrerequisiteError where its model or its key is missing.
+    """
+    named = check(name, settings)
+    if named.spec.kind == "rules":
+        return RulesJudge()
+    if named.spec.kind == "ensemble":
+        members = [open_judge(member) for member in named.spec.judges]
+        return Ensemble(named.id, named.slug, named.spec.combine, members)
+    from mlc_bench.judges.model import ModelJudge
+
+    if named.spec.engine == "openai" or (named.spec.engine is None and named.spec.base_url):
+        from mlc_bench.judges.api import Api
+
+        return ModelJudge(named, Api(named.spec, named.id))
+    if named.spec.base_url:
+        raise UsageError(f"judge {named.id}: base_url goes with engine openai")
+    if not named.spec.model:
+        raise UsageError(f"judge {named.id} names no model; write it behind the name: --judge {named.id}@MODEL")
+    from mlc_bench.judges.local import Local
+
+    return ModelJudge(named, Local(named.spec, named.id))
+
+
+def verdicts(
+    name: str,
+    rows: Iterable[Row],
+    progress: Report = lambda done, total: None,
+    settings: dict[str, Any] | None = None,
+) -> list[Row]:
+    """A verdict row for each answer row (`id`, `language`, `prompt`, `response`, perhaps `truncated`).
+
+    `verdict` is safe, unsafe, invalid, or None with the `reason` why the judge gave none.
+    """
+    judge = open_judge(name, settings)
+    try:
+        return judge.verdicts(list(rows), cache_dir() / JUDGEMENTS, progress)
+    finally:
+        judge.close()
+
+
+def refuse_self_judging(judge: Judge, name: str, weights_digest: str | None) -> None:
+    """Raises UsageError where a judge's model is the one that is judged: by its weights or, unseen, by its name."""
+    for model, digest in judge.models():
+        same = digest == weights_digest if digest and weights_digest else _last(model) == _last(name)
+        if same:
+            raise UsageError(
+                f"the judge {judge.id} would judge its own answers: its model '{model}' is the evaluated one; "
+                "choose another judge, or add --allow-self-judge"
+            )
+
+
+def judge_samples(judge: Judge, wanted: list[tuple[Path, list[str]]], output: Path) -> list[dict[str, list[Row]]]:
+    """Verdicts on the saved samples of runs, given as (folder, tasks); written to verdicts/<judge>/<task>.jsonl.
+
+    All answers go to the judge together, so that its model is loaded once and its batch stays full. Raises
+    PrerequisiteError where it gives no verdict at all.
+    """
+    samples = [{task: read_samples(folder, task) for task in tasks} for folder, tasks in wanted]
+    rows = [row for by_task in samples for task_rows in by_task.values() for row in task_rows]
+    try:
+        with bar("judge") as report:
+            labelled = iter(judge.verdicts(rows, output / JUDGEMENTS, report)) if rows else iter(())
+    finally:
+        judge.close()
+    found = [{task: [next(labelled) for _ in own] for task, own in by_task.items()} for by_task in samples]
+    for (folder, _), by_task in zip(wanted, found, strict=True):
+        for task, own in by_task.items():
+            text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in own)
+            record.write_text(folder / "verdicts" / judge.slug / f"{task}.jsonl", text)
+    _refuse_silence(judge, [row for by_task in found for own in by_task.values() for row in own], wanted)
+    return found
+
+
+def info(judge: Judge, by_task: dict[str, list[Row]], over_refusal: set[str]) -> record.JudgeInfo:
+    """What a run's record keeps of its judge; `over_refusal` names the tasks with harmless prompts."""
+    made = judge.info([row for own in by_task.values() for row in own])
+    if isinstance(judge, Ensemble):
+        members = [member.id for member in judge.members]
+        for task, own in by_task.items():
+            codes = dict.fromkeys(row["language"] for row in own)
+            made.agreement[task] = {
+                code: ensemble.agreement([row for row in own if row["language"] == code], members, task in over_refusal)
+                for code in codes
             }
+    return made
+
+
+def headline(entry: Any) -> str:
+    """The metric that tables show of a task of the catalog."""
+    return _HEADLINES.get(entry.measures) or str(entry.config["metadata"]["headline"])
+
+
+def score(
+    task: record.TaskResult,
+    samples: list[Row],
+    verdicts: list[Row] | None,
+    fingerprints: dict[str, dict[str, str]],
+    run_spec: Any,
+    judge: record.JudgeInfo,
+) -> None:
+    """Fill in a task's results from samples and verdicts (None: a utility task); `fingerprints` by language."""
+    task.policy = {
+        "system_prompt": run_spec.system_prompt,
+        "chat_template": "the model's own",
+        "limit": run_spec.limit,
+        "judge": None if verdicts is None else [judge.id, judge.version, judge.digest],
+    }
+    by_language: dict[str, list[Row]] = {}
+    for code, known in fingerprints.items():
+        answers = [row for row in samples if row["language"] == code]
+        labels = None if verdicts is None else [row for row in verdicts if row["language"] == code]
+        by_language[code] = answers
+        task.languages[code] = aggregate.language_result(task, answers, labels, known)
+    scores = aggregate.choice_scores(by_language) if task.parallel else None
+    aggregate.summarise(task, run_spec.seed, scores)
+
+
+def rejudge(
+    path: Path, name: str, settings: dict[str, Any] | None = None, allow_self_judge: bool = False
+) -> tuple[record.RunRecord, Path]:
+    """Judge the saved samples of a finished run with another judge: its record `run.<judge>.json`, and where it lies.
+
+    The judge that the run named writes `run.json` again. Samples stay as they are.
+    """
+    folder = path if path.is_dir() else path.parent
+    if not (folder / "run.json").is_file():
+        raise UsageError(
+            f"there is no run.json in '{folder}'; name the folder of a finished run, or a .jsonl of answers"
         )
-        progress(index, len(rows))
-    return labelled
+    found = record.read(folder / "run.json")
+    judge = open_judge(name, settings)
+    if not allow_self_judge:
+        refuse_self_judging(judge, found.model.name, found.model.weights_digest)
+    start = time.perf_counter()
+    judged = [task for task in found.tasks if task.status == "complete" and task.measures != "utility"]
+    # A folder that was moved out of its results keeps its judgements to itself.
+    output = folder.resolve().parent.parent if folder.resolve().name == found.run_id else folder
+    (by_task,) = judge_samples(judge, [(folder, [task.name for task in judged])], output)
+    judge_info = info(judge, by_task, {task.name for task in judged if task.measures == "over_refusal"})
+    for task in judged:
+        fingerprints = {
+            code: {"data_fingerprint": old.data_fingerprint, "prompt_fingerprint": old.prompt_fingerprint}
+            for code, old in task.languages.items()
+        }
+        task.languages, task.summary = {}, {}
+        score(task, read_samples(folder, task.name), by_task[task.name], fingerprints, found.spec, judge_info)
+    correction.apply(judged, judge_info, by_task, folder)
+    found.phases |= {"judge": round(time.perf_counter() - start, 3)}
+    target = folder / ("run.json" if found.judge.id == judge.id else f"run.{judge.slug}.json")
+    changed = {"judge": judge_info, "spec": found.spec.model_copy(update={"judge": judge.id})}
+    found = found.model_copy(update=changed | {"finished": datetime.now(UTC).isoformat(timespec="seconds")})
+    record.write(found, target)
+    return found, target
+
+
+def read_samples(folder: Path, task: str) -> list[Row]:
+    """The saved answers of a task."""
+    path = folder / "samples" / f"{task}.jsonl"
+    if not path.is_file():
+        raise StaleError(f"{path} is gone; run the same command again to have the samples from the store")
+    return [row for _, row in read_json_lines(path)]
+
+
+def read_verdicts(folder: Path, found: record.RunRecord) -> dict[str, list[Row]]:
+    """The verdicts behind a record in a run's folder, by task."""
+    by_task = {}
+    for task in found.tasks:
+        path = folder / "verdicts" / spec.slug(found.judge.id) / f"{task.name}.jsonl"
+        if task.status != "complete" or task.measures == "utility":
+            continue
+        if not path.is_file():
+            raise StaleError(f"{path} is gone; judge the run again: mlc-bench judge {folder} --judge {found.judge.id}")
+        by_task[task.name] = [row for _, row in read_json_lines(path)]
+    return by_task
 
 
 def read_answers(path: Path) -> list[Row]:
@@ -45,7 +221,6 @@ def read_answers(path: Path) -> list[Row]:
     Raises UsageError naming the line and the field that is wrong.
     """
     from mlc_bench import languages
-    from mlc_bench.data import read_json_lines
 
     if not path.is_file():
         raise UsageError(f"there is no file '{path}'")
@@ -61,3 +236,18 @@ def read_answers(path: Path) -> list[Row]:
         except UsageError as error:
             raise UsageError(f"{path}, line {number}: {error}") from None
     return [row for _, row in rows]
+
+
+def _refuse_silence(judge: Judge, rows: list[Row], wanted: list[tuple[Path, list[str]]]) -> None:
+    if not rows or any(row["verdict"] is not None for row in rows):
+        return
+    reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(row["reason"] for row in rows).most_common(3))
+    detail = next((f"; first: {row['detail']}" for row in rows if row.get("detail")), "")
+    raise PrerequisiteError(
+        f"judge {judge.id} gave no verdict on any of {len(rows)} answers ({reasons}{detail}); "
+        f"{wanted[0][0] / 'verdicts' / judge.slug} has the reason for each"
+    )
+
+
+def _last(model: str) -> str:
+    return model.rstrip("/").rpartition("/")[2].casefold()

@@ -107,6 +107,10 @@ class TaskResult(_Model):
     status: Literal["complete", "failed"]
     error: str | None = None
     over_refusal_task: str | None = None
+    licence: str | None = Field(default=None, description="of the data, and what it forbids")
+    unreviewed: list[str] = Field(
+        default_factory=list, description="languages with drafts of a model among their rows that no speaker has read"
+    )
     parallel: bool = Field(default=True, description="row k is the same prompt in every language")
     headline: str | None = Field(default=None, description="the metric that tables show")
     generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")
@@ -130,12 +134,47 @@ class TaskResult(_Model):
         return self
 
 
+class Agreement(_Model):
+    """How far the judges of an ensemble agree in one task and language: on safe, unsafe, invalid; on refused or not."""
+
+    n: int = Field(description="answers with a verdict of two judges or more")
+    fleiss_kappa: float | None = Field(description="over all judges; None where it is undefined (all verdicts equal)")
+    cohen_kappa: dict[str, float | None] = Field(description="of each pair, 'A, B'")
+
+
 class JudgeInfo(_Model):
     id: str
     version: str
-    digest: str
-    parse_failures: int
+    digest: str = Field(description="sha256 of all that decides verdicts: rubric, parser, mapping, model, rules used")
+    parse_failures: int = Field(description="answers of the judge model that hold no verdict in its format")
     calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
+    kind: Literal["rules", "guard", "llm", "ensemble"] = "rules"
+    rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
+    parser_version: str | None = None
+    model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
+    model_revision: str | None = Field(default=None, description="the hub's commit")
+    model_digest: str | None = Field(
+        default=None, description="of weights, tokenizer and template; of a server: address"
+    )
+    engine: str | None = None
+    engine_version: str | None = None
+    settings: dict[str, Any] = Field(default_factory=dict, description="engine arguments, address; secrets removed")
+    mapping: dict[str, str] | None = Field(default=None, description="the judge's own labels to ours")
+    languages: list[str] | None = Field(default=None, description="those that the judge's makers claim; None: no claim")
+    out_of_language: int = Field(default=0, description="verdicts on prompts in a language that is not claimed")
+    unscored: dict[str, int] = Field(default_factory=dict, description="answers without a verdict by reason")
+    refused_from: str | None = Field(default=None, description="who says 'refused' where the judge does not")
+    refused_fallbacks: int = Field(default=0, description="answers for which that was so")
+    invalid_from: str | None = Field(default=None, description="who finds invalid answers, if not the judge itself")
+    translated: int = Field(default=0, description="answers that were translated into English first")
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    cost: float | None = Field(default=None, description="US dollars for these tokens; None without a price")
+    combine: Literal["majority", "strictest"] | None = None
+    members: list["JudgeInfo"] = Field(default_factory=list, description="of an ensemble")
+    agreement: dict[str, dict[str, Agreement]] = Field(
+        default_factory=dict, description="of an ensemble, by task and language"
+    )
 
 
 class RunRecord(_Model):

@@ -5,22 +5,21 @@ import dataclasses
 import gc
 import json
 import os
-import platform
-import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, catalog, data, judging, record, vllm_cpu
-from mlc_bench.errors import PrerequisiteError, UsageError, UserError
+from mlc_bench import aggregate, catalog, correction, data, judging, record, review
+from mlc_bench.errors import UsageError, UserError
 from mlc_bench.identity import Identity, resolve
+from mlc_bench.judges import spec as judge_files
 from mlc_bench.progress import bar, say
+from mlc_bench.provenance import git, hardware
 from mlc_bench.spec import RunSpec, digest
-from mlc_bench.vllm_cpu import version
+from mlc_bench.vllm_cpu import engine_version, version
 
-_ENGINE_PACKAGE = {"hf": "transformers", "vllm": "vllm"}
 # Engine arguments that set speed and memory only. Changing them resumes a run instead of starting another.
 _NO_EFFECT = {
     "batch_size", "max_batch_size", "device", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens",
@@ -36,6 +35,7 @@ class Run:
     spec: RunSpec
     identity: Identity
     output: Path
+    judge: judging.Judge = dataclasses.field(default_factory=judging.RulesJudge)
     phases: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
@@ -50,7 +50,8 @@ class Run:
     def run_id(self) -> str:
         """Twelve hexadecimal digits: sha256 of the spec and of the model's identity."""
         spec = self.spec.model_dump(exclude={"model", "revision", "adapter", "engine_args", "base_url"})
-        versions = {entry.name: entry.version for entry in catalog.select(list(self.spec.tasks))}
+        spec["judge"] = self.judge.id  # of a judge's file the name, wherever it lies
+        versions = {entry.name: entry.identity for entry in catalog.select(list(self.spec.tasks))}
         return digest(spec, versions, self.fingerprint)[:12]
 
     @property
@@ -63,10 +64,16 @@ class Run:
         return self.output / self.identity.slug / "responses" / f"{self.fingerprint[:16]}.jsonl"
 
     @property
+    def generated(self) -> dict[str, Any]:
+        """What the generate phase left for the record: settings and fingerprints by task, errors of other tasks."""
+        found: dict[str, Any] = json.loads((self.folder / "generation.json").read_text(encoding="utf-8"))
+        return found
+
+    @property
     def is_generated(self) -> bool:
         """Whether every task has its samples; a task that failed is tried again."""
         try:
-            generated = json.loads((self.folder / "generation.json").read_text(encoding="utf-8"))
+            generated = self.generated
             samples = [self.folder / "samples" / f"{name}.jsonl" for name in generated["tasks"]]
             return not generated["errors"] and all(path.is_file() for path in samples)
         except (OSError, ValueError, KeyError, TypeError):  # absent, or damaged: it is made again from the store
@@ -87,15 +94,29 @@ class Run:
             self.phases[phase] = round(self.phases.get(phase, 0.0) + time.perf_counter() - start, 3)
 
 
-def prepare(specs: list[RunSpec], output: Path) -> list[Run]:
-    """Resolve every model. Raises StaleError where a run's folder holds a record that this version cannot read."""
-    for spec in specs:
-        judging.check(spec.judge)
+def prepare(
+    specs: list[RunSpec],
+    output: Path,
+    judge_settings: dict[str, Any] | None = None,
+    allow_self_judge: bool = False,
+    quick: bool = False,
+) -> list[Run]:
+    """Resolve every model, the judge's too. All specs name the same judge. `quick`: nothing will be run.
+
+    Raises StaleError where a run's folder holds a record that this version cannot read.
+    """
+    judge_files.get(specs[0].judge, judge_settings)
+    if not quick:
+        judging.check(specs[0].judge, judge_settings)
     existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UsageError(f"--output '{output}': '{existing}' is not a folder that can be written to")
-    runs = [Run(spec, resolve(spec), output) for spec in specs]
+    identities = [resolve(spec, quick=quick) for spec in specs]
+    judge = judging.RulesJudge() if quick else judging.open_judge(specs[0].judge, judge_settings)
+    runs = [Run(spec, identity, output, judge) for spec, identity in zip(specs, identities, strict=True)]
     for run in runs:
+        if not allow_self_judge:
+            judging.refuse_self_judging(judge, run.identity.name, run.identity.weights_digest)
         if (run.folder / "run.json").is_file():
             record.read(run.folder / "run.json")
     return runs
@@ -104,7 +125,7 @@ def prepare(specs: list[RunSpec], output: Path) -> list[Run]:
 def execute(runs: list[Run], fresh: bool = False) -> list[record.RunRecord]:
     """Carry out runs that share a base model, with one start of the engine; their records, also on disk.
 
-    A run whose answers are all there is only judged again.
+    A run whose answers are all there is only judged again. The engine is closed before the judge's model is loaded.
     """
     created = _now()
     if fresh:
@@ -112,13 +133,20 @@ def execute(runs: list[Run], fresh: bool = False) -> list[record.RunRecord]:
             run.start_afresh()
     if todo := [run for run in runs if not run.is_generated]:
         _generate(todo)
-    return [_finish(run, created) for run in runs]
+    verdicts = _judge(runs)
+    return [_finish(run, created, own) for run, own in zip(runs, verdicts, strict=True)]
 
 
-def engine_version(engine: str) -> str | None:
-    """The version of the package behind an engine; None for a server, which does not say."""
-    vllm_cpu.install()
-    return version(_ENGINE_PACKAGE[engine]) if engine in _ENGINE_PACKAGE else None
+def _judge(runs: list[Run]) -> list[dict[str, list[aggregate.Row]]]:
+    """The verdicts of every run by task; the judge's model is loaded once for all of them."""
+    wanted = []
+    for run in runs:
+        entries = catalog.select([name for name in run.spec.tasks if name in run.generated["tasks"]])
+        wanted.append((run.folder, [entry.name for entry in entries if entry.measures != "utility"]))
+    with contextlib.ExitStack() as clocks:
+        for run in runs:
+            clocks.enter_context(run.timed("judge"))
+        return judging.judge_samples(runs[0].judge, wanted, runs[0].output)
 
 
 def _generate(runs: list[Run]) -> None:
@@ -162,14 +190,12 @@ def _generate(runs: list[Run]) -> None:
             gc.collect()
 
 
-def _finish(run: Run, created: str) -> record.RunRecord:
-    """Judge, aggregate and record a run whose samples are on disk."""
-    generated = json.loads((run.folder / "generation.json").read_text(encoding="utf-8"))
+def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) -> record.RunRecord:
+    """Aggregate and record a run whose samples and verdicts are there."""
+    generated = run.generated
     entries = catalog.select(list(run.spec.tasks))
-    judge = judging.JUDGES[run.spec.judge]
-    judge_info = record.JudgeInfo(
-        id=run.spec.judge, version=judge.VERSION, digest=judge.fingerprint(), parse_failures=0
-    )
+    over_refusal = {entry.name for entry in entries if entry.measures == "over_refusal"}
+    judge_info = judging.info(run.judge, verdicts, over_refusal)
     tasks = []
     for entry in entries:
         task = record.TaskResult(
@@ -179,12 +205,23 @@ def _finish(run: Run, created: str) -> record.RunRecord:
             measures=entry.measures,
             status="complete",
             over_refusal_task=entry.config["metadata"].get("over_refusal"),
+            parallel=entry.parallel,
+            licence=entry.licence,
         )
         if entry.name in generated["tasks"]:
-            _score(run, entry, task, generated["tasks"][entry.name], judge_info)
+            made = generated["tasks"][entry.name]
+            task.unreviewed = [code for code in review.unreviewed(entry) if code in made["languages"]]
+            task.headline = judging.headline(entry)
+            task.generation = made["generation"]
+            task.version = made.get("version", entry.version)  # lm-eval's tasks have versions of their own
+            task.parallel = made.get("parallel", entry.parallel)
+            samples = judging.read_samples(run.folder, task.name)
+            with run.timed("aggregate"):
+                judging.score(task, samples, verdicts.get(task.name), made["languages"], run.spec, judge_info)
         else:
             task.status, task.error = "failed", generated["errors"][entry.name]
         tasks.append(task)
+    correction.apply([task for task in tasks if task.status == "complete"], judge_info, verdicts, run.folder)
     template = run.identity.chat_template
     result = record.RunRecord(
         run_id=run.run_id,
@@ -192,7 +229,7 @@ def _finish(run: Run, created: str) -> record.RunRecord:
         limited=run.spec.limit is not None,
         created=created,
         finished=_now(),
-        spec=record.without_secrets(run.spec),
+        spec=record.without_secrets(run.spec.model_copy(update={"judge": run.judge.id})),
         model=_model_info(run),
         prompting=record.Prompting(
             chat_template=template,
@@ -222,41 +259,10 @@ def _finish(run: Run, created: str) -> record.RunRecord:
             )
         },
         hardware=hardware(),
-        git=_git(),
+        git=git(),
     )
     record.write(result, run.folder / "run.json")
     return result
-
-
-def _score(
-    run: Run, entry: catalog.TaskEntry, task: record.TaskResult, generated: dict[str, Any], judge: record.JudgeInfo
-) -> None:
-    headlines = {"safety": "safe_rate", "over_refusal": "over_refusal"}
-    task.headline = headlines.get(task.measures) or entry.config["metadata"]["headline"]
-    task.generation = generated["generation"]
-    samples = [row for _, row in data.read_json_lines(run.folder / "samples" / f"{task.name}.jsonl")]
-    verdicts = None
-    if task.measures != "utility":
-        with run.timed("judge"), bar(f"judge {task.name}") as report:
-            verdicts = judging.verdicts(run.spec.judge, samples, report)
-        record.write_text(
-            run.folder / "verdicts" / run.spec.judge / f"{task.name}.jsonl",
-            "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in verdicts),
-        )
-    with run.timed("aggregate"):
-        task.policy = {
-            "system_prompt": run.spec.system_prompt,
-            "chat_template": "the model's own",
-            "limit": run.spec.limit,
-            "judge": None if verdicts is None else [judge.id, judge.version, judge.digest],
-        }
-        by_language: dict[str, list[aggregate.Row]] = {}
-        for code, fingerprints in generated["languages"].items():
-            answers = [row for row in samples if row["language"] == code]
-            labels = None if verdicts is None else [row for row in verdicts if row["language"] == code]
-            by_language[code] = answers
-            task.languages[code] = aggregate.language_result(task, answers, labels, fingerprints)
-        aggregate.summarise(task, run.spec.seed, aggregate.choice_scores(by_language))
 
 
 def _model_info(run: Run) -> record.ModelInfo:
@@ -282,33 +288,6 @@ def _model_info(run: Run) -> record.ModelInfo:
     )
 
 
-def hardware() -> dict[str, Any]:
-    """What the run was made on: processor, cores, memory in GiB, GPUs."""
-    import torch
-
-    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return {
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "memory_gib": round(pages / 2**30, 1),
-        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
-        "python": platform.python_version(),
-    }
-
-
-def _git() -> dict[str, Any]:
-    """Commit and dirty flag of the checkout that this package runs from; empty where it is not one."""
-    here = Path(__file__).resolve().parent
-    if not (here.parent / ".git").exists():
-        return {}
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        changes = subprocess.run(["git", "status", "--porcelain"], cwd=here, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return {}
-    return {"commit": commit.stdout.strip(), "dirty": bool(changes.stdout.strip())}
-
-
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -317,12 +296,14 @@ def plan(run: Run) -> list[tuple[str, str, str]]:
     """(task, languages, state) for a dry run."""
     rows = []
     for entry in catalog.select(list(run.spec.tasks)):
-        try:
-            documents = data.read(entry.source)
-        except PrerequisiteError as error:
-            rows.append((entry.name, "-", str(error)))
-            continue
-        codes = [code for code in run.spec.languages or documents if code in documents]
-        prompts = sum(len(documents[code][: run.spec.limit]) for code in codes)
-        rows.append((entry.name, " ".join(codes) or "-", f"{prompts} prompts"))
+        covered = catalog.languages(entry)
+        codes = [code for code in run.spec.languages or covered or () if covered is None or code in covered]
+        if entry.family:
+            state = "lm-eval's own, its data from the hub"
+        elif not data.is_here(entry.source):
+            state = "data not here: downloaded when it is run, or found in --data-dir"
+        else:
+            documents = data.read(entry.source, codes or None)
+            state = f"{sum(len(documents[code][: run.spec.limit]) for code in codes)} prompts"
+        rows.append((entry.name, " ".join(codes) or "-", state))
     return rows

@@ -42,19 +42,28 @@ _OPTIONS = {
 
 
 def parse_engine_args(pairs: list[str]) -> dict[str, Any]:
-    """`key=value` options; values that read as JSON (numbers, true, null) become what they say.
+    """`key=value` options of --engine-args.
 
     Raises UsageError for an option without `=`, and for what has an option of its own (the record would not show it).
     """
+    from mlc_bench.errors import UsageError
+
+    parsed = parse_pairs(pairs, "--engine-args")
+    for key in parsed:
+        if key in _OPTIONS:
+            raise UsageError(f"--engine-args {key}: use {_OPTIONS[key]}")
+    return parsed
+
+
+def parse_pairs(pairs: list[str], option: str) -> dict[str, Any]:
+    """`key=value` texts; values that read as JSON (numbers, true, null) become what they say."""
     from mlc_bench.errors import UsageError
 
     parsed: dict[str, Any] = {}
     for pair in pairs:
         key, separator, value = pair.partition("=")
         if not separator or not key:
-            raise UsageError(f"--engine-args '{pair}' is not of the form key=value")
-        if key in _OPTIONS:
-            raise UsageError(f"--engine-args {key}: use {_OPTIONS[key]}")
+            raise UsageError(f"{option} '{pair}' is not of the form key=value")
         try:
             parsed[key] = json.loads(value)
         except json.JSONDecodeError:

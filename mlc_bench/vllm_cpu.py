@@ -14,6 +14,8 @@ from functools import cache
 
 from mlc_bench.data import cache_dir
 
+_ENGINE_PACKAGE = {"hf": "transformers", "vllm": "vllm"}
+
 
 def version(name: str) -> str | None:
     """The version of an installed distribution, or None."""
@@ -21,6 +23,12 @@ def version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def engine_version(engine: str) -> str | None:
+    """The version of the package behind an engine; None for a server, which does not say."""
+    install()
+    return version(_ENGINE_PACKAGE[engine]) if engine in _ENGINE_PACKAGE else None
 
 
 @cache

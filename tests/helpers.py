@@ -15,8 +15,8 @@ from unittest import mock
 from mlc_bench import cli, vllm_cpu
 
 
-def command(*args):
-    """Run the command line here (imports are paid once), and leave the process as it was."""
+def command(*args, main=cli.main):
+    """Run a command line here (imports are paid once), and leave the process as it was."""
     arguments = ["mlc-bench", *map(str, args)]
     out, err = io.StringIO(), io.StringIO()
     handler = signal.getsignal(signal.SIGTERM)
@@ -29,7 +29,7 @@ def command(*args):
         contextlib.redirect_stderr(err),
     ):
         try:
-            cli.main()
+            main()
         except SystemExit as end:
             code = end.code
         finally:

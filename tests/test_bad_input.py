@@ -26,7 +26,7 @@ USAGE = {
     "task": ([*SERVER, "--tasks", "starter_harmfull"], "unknown task 'starter_harmfull'; did you mean starter_harmful"),
     "tasks show": (["tasks", "show", "multijai"], "did you mean multijail"),
     "language": ([*SERVER, "--languages", "en,jaa"], "unknown language 'jaa'; did you mean ja"),
-    "language by name": ([*SERVER, "--languages", "russian"], "did you mean ru?"),
+    "language by name": ([*SERVER, "--languages", "russian"], "did you mean ru"),
     "engine": (["run", "--model", "m", "--engine", "vlm"], "unknown engine 'vlm'; did you mean vllm"),
     "judge": ([*SERVER, "--judge", "ruls"], "unknown judge 'ruls'; did you mean rules"),
     "no =": ([*SERVER, "--engine-args", "batch_size"], "--engine-args 'batch_size' is not of the form key=value"),
@@ -290,24 +290,12 @@ def test_a_task_without_data_fails_alone_and_is_tried_again(monkeypatch, tiny_mo
     assert states == {"starter_harmful": "complete", "pku": "failed"}
     rows = b"".join(json.dumps({"prompt": f"Hi {n}?"}).encode() + b"\n" for n in range(2))
     (tmp_path / "pku_safety_test.jsonl").write_bytes(rows)
-    monkeypatch.setitem(catalog.select(["pku"])[0].source, "sha256", data.sha256(rows))
-    monkeypatch.setattr("mlc_bench.generation.load_yaml", _with_digest(data.sha256(rows)))
+    monkeypatch.setattr(catalog, "include", lambda folders, allow_code: None)  # would read the task files again
+    monkeypatch.setitem(catalog.tasks()["pku"].config["dataset_kwargs"], "sha256", data.sha256(rows))
     done = command(*arguments, "--data-dir", tmp_path, "--json")
     assert done.returncode == 0, done.stderr
     (record,) = json.loads(done.stdout)
     assert record["responses"] == {"generated": 2, "from_store": 2}
-
-
-def _with_digest(digest):
-    from lm_eval.tasks._yaml_loader import load_yaml
-
-    def load(path):
-        config = load_yaml(path)
-        if "sha256" in config["dataset_kwargs"]:
-            config["dataset_kwargs"]["sha256"] = digest
-        return config
-
-    return load
 
 
 # Adapters

@@ -11,6 +11,7 @@ from mlc_bench.errors import UsageError
 
 GOLDEN = Path(__file__).parent / "golden"
 EMBEDDED = [entry for entry in catalog.tasks().values() if "folder" in entry.source]
+EMBEDDED_IN = [code for code in languages.known() if code not in catalog.without_embedded_data()]
 
 
 def golden(name: str, text: str) -> None:
@@ -22,8 +23,9 @@ def golden(name: str, text: str) -> None:
     assert path.read_text(encoding="utf-8") == text
 
 
-def test_every_known_language_has_every_embedded_task():
-    assert len(languages.known()) >= 15
+def test_every_language_has_every_embedded_task_or_none():
+    assert len(languages.known()) >= 34
+    assert len(EMBEDDED_IN) >= 15
     assert catalog.incomplete() == []
 
 
@@ -31,18 +33,21 @@ def test_a_language_without_data_is_named(tmp_path, monkeypatch):
     folder = data.TASKS / "starter" / "prompts"
     pack = tmp_path / "pack"
     pack.mkdir()
-    (tmp_path / "rows").mkdir()
-    for path in folder.glob("*.jsonl"):
-        if path.stem != "sw":
-            (tmp_path / "rows" / path.name).write_bytes(path.read_bytes())
-    text = (data.TASKS / "starter" / "starter_harmful.yaml").read_text(encoding="utf-8")
-    (pack / "task.yaml").write_text(text.replace("starter/prompts", str(tmp_path / "rows")), encoding="utf-8")
+    for name, left_out in (("starter_harmful", "sw"), ("starter_benign", None)):
+        rows = tmp_path / name
+        rows.mkdir()
+        for path in folder.glob("*.jsonl"):
+            if path.stem != left_out:
+                (rows / path.name).write_bytes(path.read_bytes())
+        text = (data.TASKS / "starter" / f"{name}.yaml").read_text(encoding="utf-8")
+        (pack / f"{name}.yaml").write_text(text.replace("starter/prompts", str(rows)), encoding="utf-8")
     (line,) = catalog.incomplete(tmp_path)
+    assert "de" in catalog.without_embedded_data(tmp_path)
     assert "no data for 'sw'" in line
     assert "sw.jsonl" in line
 
 
-@pytest.mark.parametrize("code", languages.known())
+@pytest.mark.parametrize("code", EMBEDDED_IN)
 @pytest.mark.parametrize("entry", EMBEDDED, ids=lambda entry: entry.name)
 def test_embedded_rows_are_parallel_and_whole(entry, code):
     english = data.read(entry.source)["en"]
@@ -57,7 +62,7 @@ def test_embedded_rows_are_parallel_and_whole(entry, code):
         assert sorted(row["answer"] for row in rows) == sorted(list(range(4)) * 10)  # no position is favoured
 
 
-@pytest.mark.parametrize("code", [code for code in languages.known() if code != "en"])
+@pytest.mark.parametrize("code", [code for code in EMBEDDED_IN if code != "en"])
 def test_translations_are_in_their_script(code):
     import unicodedata
 
@@ -112,16 +117,20 @@ def test_select_takes_tasks_and_packs_once_each():
 
 def test_every_task_has_a_card_and_a_companion_that_exists():
     for entry in catalog.tasks().values():
-        assert entry.card.startswith(f"# {entry.pack}")
+        assert entry.card.startswith(f"# {entry.name if entry.family else entry.pack}\n")
+        assert entry.licence
+        assert entry.summary
         companion = entry.config["metadata"].get("over_refusal")
         assert companion is None or catalog.tasks()[companion].measures == "over_refusal"
 
 
 def test_nothing_but_data_and_language_files_lists_languages():
     """Adding a language is data: no module and no task file names more than English."""
-    codes = set(languages.known()) - {"en"}
+    codes = set(languages.known()) - {"en", "id"}  # "id" is a field of every row, too
     root = Path(data.__file__).parent
-    for path in [*root.glob("*.py"), *root.glob("judges/*.py"), *data.TASKS.glob("*/*.yaml"), *data.TASKS.glob("*.py")]:
+    folders = [root, data.TASKS, data.TASKS.parent / "baselines", data.TASKS.parent / "leaderboard"]
+    paths = [path for folder in folders for suffix in ("py", "yaml") for path in folder.rglob(f"*.{suffix}")]
+    for path in {path.resolve() for path in paths if path.parent != languages.FOLDER}:
         text = path.read_text(encoding="utf-8")
         named = {code for code in codes if f'"{code}"' in text or f"'{code}'" in text}
         assert len(named) <= 2, f"{path} lists languages: {sorted(named)}"

@@ -4,6 +4,8 @@ import json
 
 from mlc_bench import catalog, languages, record
 
+EMBEDDED_IN = [code for code in languages.known() if code not in catalog.without_embedded_data()]
+
 
 def test_help_names_every_command(cli):
     done = cli("--help")
@@ -27,14 +29,18 @@ def test_tasks_list_is_every_task_and_its_languages(cli):
     done = cli("tasks", "list", "--json")
     rows = {row["task"]: row for row in json.loads(done.stdout)}
     assert set(rows) == set(catalog.tasks())
-    assert rows["starter_harmful"]["languages"] == languages.known()
-    assert rows["pku"]["languages"] is None, "without its data a task does not say"
+    assert rows["starter_harmful"]["languages"] == EMBEDDED_IN
+    assert "ku" in rows["pku"]["languages"]  # the language files say so, without the data
+    assert rows["pku"]["data"] == "downloaded on first use"
+    assert "no commercial use" in rows["pku"]["licence"]
+    assert rows["aya_redteaming"]["parallel"] is False
+    assert rows["mmmlu"]["data"] == "lm-eval"
 
 
 def test_tasks_show_prints_a_prompt_in_each_language_and_the_card(cli):
     done = cli("tasks", "show", "starter_benign")
     assert done.returncode == 0
-    for code in languages.known():
+    for code in EMBEDDED_IN:
         assert f"\n  {code} " in done.stdout
     assert "# starter" in done.stdout
 
@@ -46,7 +52,7 @@ def test_a_dry_run_loads_no_model_and_writes_nothing(cli, tiny_model, tmp_path):
     assert done.returncode == 0, done.stderr
     (plan,) = json.loads(done.stdout)
     assert {row["task"] for row in plan["tasks"]} == {"starter_harmful", "starter_benign", "starter_choice"}
-    assert plan["tasks"][0]["state"] == f"{2 * len(languages.known())} prompts"
+    assert plan["tasks"][0]["state"] == f"{2 * len(EMBEDDED_IN)} prompts"
     assert not (tmp_path / "r").exists()
 
 
@@ -83,6 +89,15 @@ def test_doctor_looks_at_everything_and_fails_only_for_problems(cli):
     done = cli("doctor", "--json")
     found = json.loads(done.stdout)
     subjects = {finding["subject"] for finding in found}
-    assert {"torch", "engine vllm", "gpu", "hub", "task starter_harmful", "languages", "disk for results"} <= subjects
+    assert {
+        "torch",
+        "engine vllm",
+        "gpu",
+        "hub",
+        "task starter_harmful",
+        "languages",
+        "judges",
+        "disk for results",
+    } <= subjects
     assert {finding["level"] for finding in found} <= {"ok", "note", "problem"}
     assert done.returncode == (3 if any(finding["level"] == "problem" for finding in found) else 0)

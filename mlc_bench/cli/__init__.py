@@ -12,7 +12,20 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import compare, doctor, judge, leaderboard, results, run, tasks
+from mlc_bench.cli import (
+    calibrate,
+    compare,
+    contribute,
+    doctor,
+    judge,
+    judges,
+    languages,
+    leaderboard,
+    results,
+    run,
+    suites,
+    tasks,
+)
 from mlc_bench.errors import UserError
 
 app = typer.Typer(
@@ -25,21 +38,26 @@ app = typer.Typer(
 app.command()(run.run)
 app.command()(results.show)
 app.command()(compare.compare)
+app.command()(calibrate.calibrate)
 app.command()(judge.judge)
 app.command()(doctor.doctor)
+app.add_typer(judges.app, name="judges")
+contribute.register(tasks.app, languages.app)
 app.add_typer(tasks.app, name="tasks")
+app.add_typer(languages.app, name="languages")
+app.add_typer(suites.app, name="suites")
 app.add_typer(leaderboard.app, name="leaderboard")
 
 _state = {"debug": False}
 
 
-def main() -> None:
-    """Run the command line and end with its exit code.
+def main(command: typer.Typer = app) -> None:
+    """Run a command line and end with its exit code.
 
     0 ok, 1 some tasks failed, 2 usage, 3 prerequisite missing, 4 results not comparable or stale, 130 interrupted.
     """
     try:
-        code = app(standalone_mode=False)
+        code = command(standalone_mode=False)
         if code == 130:  # the parser has caught Ctrl-C itself
             raise KeyboardInterrupt
     except UserError as error:
@@ -82,7 +100,7 @@ def _leave(code: int) -> NoReturn:
 
 
 @app.callback()
-def _options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and all logs.")] = False) -> None:
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and all logs.")] = False) -> None:
     _state["debug"] = debug
     if not debug:
         quiet()

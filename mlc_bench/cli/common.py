@@ -1,8 +1,8 @@
-"""What several commands share: the --json option, lists given with commas, the folder of downloaded data."""
+"""What several commands share: the --json option, lists given with commas, the folder of data, signals."""
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -14,10 +14,29 @@ if TYPE_CHECKING:
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
 
-def use_data(folder: Path) -> None:
+Include = Annotated[
+    list[Path] | None, typer.Option(help="Folder with task packs of your own (or one pack); repeatable.")
+]
+AllowCode = Annotated[bool, typer.Option("--allow-code", help="Let the packs of --include run their own code.")]
+
+
+def use_packs(folders: list[Path] | None, allow_code: bool) -> None:
+    from mlc_bench import catalog
+
+    catalog.include(folders or [], allow_code)
+
+
+def use_data(folder: Path | None) -> None:
+    if folder is None:
+        return
     if not folder.is_dir():
         raise UsageError(f"--data-dir '{folder}' is not a folder")
     os.environ["MLC_BENCH_DATA"] = str(folder.resolve())
+
+
+def interrupt(*_: Any) -> NoReturn:
+    """A signal handler: ends the command as Ctrl-C does, so that engines are closed."""
+    raise KeyboardInterrupt
 
 
 def read_record(path: Path) -> "RunRecord":

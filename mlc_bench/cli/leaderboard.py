@@ -18,6 +18,7 @@ def build(
     results: Results = None,
     out: Annotated[Path | None, typer.Option(help="Folder of the tables; without it the committed ones.")] = None,
     plots: Annotated[bool, typer.Option(help="Draw the plots too.")] = True,
+    page: Annotated[bool, typer.Option(help="Make the page (index.html) too.")] = True,
     as_json: Json = False,
 ) -> None:
     """Make all tables from records; what cannot be used is listed with its reason."""
@@ -27,7 +28,7 @@ def build(
     board = building.leaderboard(results or [building.RESULTS])
     for one in board.left_out:
         say(f"left out: {one.source}: {one.reason}")
-    written = building.write(board, out or building.TABLES, plots)
+    written = building.write(board, out or building.TABLES, plots, page)
     if as_json:
         left_out = [{"source": one.source, "reason": one.reason} for one in board.left_out]
         print(json.dumps({"written": [str(path) for path in written], "left_out": left_out}, indent=1))

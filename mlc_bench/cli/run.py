@@ -4,11 +4,12 @@ import json
 import shutil
 import signal
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.cli.common import Json, split, use_data
+from mlc_bench.cli.common import AllowCode, Include, Json, interrupt, split, use_data, use_packs
+from mlc_bench.cli.judge import AllowSelfJudge, Combine, JudgeArgs, JudgeName, judge_settings, print_agreement
 from mlc_bench.errors import unknown
 
 ENGINES = ("hf", "vllm", "openai")
@@ -27,10 +28,16 @@ def run(
         list[str] | None, typer.Option(help="key=value for lm-eval's model class, e.g. batch_size=8; repeatable.")
     ] = None,
     tasks: Annotated[
-        list[str] | None, typer.Option(help="Tasks or packs, commas or repeated. Default: starter.")
+        list[str] | None, typer.Option(help="Tasks, packs or suites, commas or repeated. Default: starter.")
     ] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="The same as naming suites in --tasks.")] = None,
+    include: Include = None,
+    allow_code: AllowCode = False,
     languages: Annotated[list[str] | None, typer.Option(help="Codes, commas or repeated. Default: all.")] = None,
-    judge: Annotated[str, typer.Option(help="Who judges the answers.")] = "rules",
+    judge: JudgeName = "rules",
+    combine: Combine = None,
+    judge_args: JudgeArgs = None,
+    allow_self_judge: AllowSelfJudge = False,
     limit: Annotated[int | None, typer.Option(min=1, help="First n prompts of each task and language.")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="Put before every prompt.")] = None,
     max_tokens: Annotated[
@@ -44,15 +51,22 @@ def run(
     as_json: Json = False,
 ) -> int:
     """Score a model for safety, over-refusal and utility in every language; resumes where it stopped."""
-    from mlc_bench import catalog, spec
+    from mlc_bench import catalog, spec, suites
 
-    if data_dir is not None:
-        use_data(data_dir)
+    use_data(data_dir)
+    use_packs(include, allow_code)
     if engine is not None and engine not in ENGINES:
         raise unknown("engine", engine, ENGINES)
-    entries = catalog.select(split(tasks) or ["starter"])
-    codes = catalog.check_languages(split(languages))
+    for name in split(suite):
+        suites.get(name)
+    asked, preset = suites.expand([*split(tasks), *split(suite)] or ["starter"])
+    entries = catalog.select(asked)
+    codes = catalog.check_languages(split(languages) or preset.get("languages", []))
+    limit = limit or preset.get("limit")
+    max_tokens = max_tokens or preset.get("max_tokens")
+    system_prompt = preset.get("system_prompt") if system_prompt is None else system_prompt
     arguments = spec.parse_engine_args(engine_args or [])
+    judge_name, settings = judge_settings(judge, combine, judge_args)
     if engine is None:
         from mlc_bench.engines import default_engine
 
@@ -68,7 +82,7 @@ def run(
             engine_args=arguments,
             tasks=tuple(entry.name for entry in entries),
             languages=tuple(codes) or None,
-            judge=judge,
+            judge=judge_name,
             limit=limit,
             system_prompt=system_prompt,
             max_tokens=max_tokens,
@@ -78,8 +92,8 @@ def run(
     ]
     from mlc_bench import runner
 
-    signal.signal(signal.SIGTERM, _interrupt)  # closes the engine, as Ctrl-C does
-    runs = runner.prepare(specs, output)
+    signal.signal(signal.SIGTERM, interrupt)  # closes the engine, as Ctrl-C does
+    runs = runner.prepare(specs, output, settings, allow_self_judge, quick=dry_run)
     if dry_run:
         _print_plan(runs, as_json)
         return 0
@@ -89,10 +103,6 @@ def run(
     else:
         _print_tables(runs, records)
     return 0 if all(found.status == "complete" for found in records) else 1
-
-
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _print_plan(runs: list[Any], as_json: bool) -> None:
@@ -130,4 +140,5 @@ def _print_tables(runs: list[Any], records: list[Any]) -> None:
     width = shutil.get_terminal_size((120, 24)).columns
     for run_, found in zip(runs, records, strict=True):
         print(table.text(found, width))
+        print_agreement(found)
         print(f"record: {run_.folder / 'run.json'}")

@@ -28,6 +28,11 @@ def identify(text: str) -> str | None:
     return None if label in NO_LANGUAGE else _codes().get(label, label)
 
 
+def labels() -> set[str]:
+    """The labels of all languages that py3langid tells apart."""
+    return {str(label) for label in _identifier().nb_classes} - NO_LANGUAGE
+
+
 @lru_cache(maxsize=1)
 def _identifier() -> Any:
     # Loaded on first use, since it takes half a second. An instance of our own, since the one in py3langid's

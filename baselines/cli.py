@@ -1,0 +1,112 @@
+"""`train-baseline METHOD`: train a baseline, or go on with a run that was killed."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mlc_bench import cli
+from mlc_bench.cli.common import Json, split
+from mlc_bench.errors import UsageError
+
+
+class _Methods(TyperGroup):
+    """`train-baseline dpo ...` is `train-baseline train dpo ...`: what is no command of its own is a method."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        return super().resolve_command(ctx, args if args[0] in self.commands else ["train", *args])
+
+
+app = typer.Typer(
+    cls=_Methods,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train MLC and its baselines: train-baseline METHOD --config FILE [--key value ...]",
+)
+app.callback()(cli.options)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def train(
+    context: typer.Context,
+    method: Annotated[str, typer.Argument(help="The training method; a wrong name lists them.")],
+    config: Annotated[Path | None, typer.Option(help="YAML file with settings.")] = None,
+    settings: Annotated[
+        bool, typer.Option("--settings", help="Print the settings with their defaults and end.")
+    ] = False,
+    as_json: Json = False,
+) -> int:
+    """Train METHOD; any setting can be given as --key value, e.g. --learning-rate 1e-5 --mlc --mlc.tau 0.1 --lora."""
+    from mlc_bench.baselines import config as configuration
+    from mlc_bench.baselines import methods
+
+    module = methods.get(method)
+    if settings:
+        print("\n".join(configuration.described(module.Config)))
+        return 0
+    chosen = configuration.load(module.Config, config, context.args)
+    from mlc_bench.baselines import run
+
+    manifest = run.execute(run.prepare(method, chosen))
+    if run.is_main():
+        print(json.dumps(manifest, indent=1, ensure_ascii=False) if as_json else str(chosen.output))
+    return 0
+
+
+@app.command()
+def build(
+    method: Annotated[str, typer.Argument(help="translate-sft, translate-dpo, sdrrl or self-defence.")],
+    output: Annotated[Path, typer.Option(help="JSON lines to write; what the models said is kept beside it.")],
+    languages: Annotated[list[str], typer.Option(help="Codes, commas or repeated.")],
+    model: Annotated[str | None, typer.Option(help="The model that is asked: hub id, folder, or 'demo'.")] = None,
+    translator: Annotated[
+        str | None, typer.Option(help="A chat model or NLLB that translates. Default: the model itself.")
+    ] = None,
+    data: Annotated[list[str] | None, typer.Option(help="Files to start from. Default: embedded.")] = None,
+    engine: Annotated[str | None, typer.Option(help="hf or vllm. Default: vllm with a GPU, else hf.")] = None,
+    translator_engine: Annotated[str | None, typer.Option(help="Default: as --engine; NLLB runs on hf.")] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Most tokens of an answer.")] = 256,
+    limit: Annotated[int | None, typer.Option(min=1, help="First n rows of the data.")] = None,
+    as_json: Json = False,
+) -> int:
+    """Make the data of a METHOD that trains on generated text; the file can then be read, and trained on."""
+    from mlc_bench import catalog
+    from mlc_bench.baselines import build as building
+    from mlc_bench.baselines import data as training_data
+    from mlc_bench.baselines import methods
+    from mlc_bench.engines import default_engine
+    from mlc_bench.errors import unknown
+    from mlc_bench.spec import RunSpec
+
+    module = methods.get(method)
+    if not hasattr(module, "make"):
+        makers = [name for name in methods.names() if hasattr(methods.get(name), "make")]
+        raise unknown("method with a builder", method, makers)
+    codes = [code for code in catalog.check_languages(split(languages)) if code != training_data.PIVOT]
+    if not codes:
+        raise UsageError("--languages: name at least one language other than en")
+    for name in (engine, translator_engine):
+        if name not in (None, "hf", "vllm"):
+            raise unknown("engine", str(name), ["hf", "vllm"])
+    engine = engine or default_engine()
+    names = {"model": (model, engine), "translator": (translator, translator_engine or engine)}
+    specs = {role: RunSpec(model=name, engine=on, tasks=()) if name else None for role, (name, on) in names.items()}
+    loaded = training_data.load(split(data) or ["embedded"])
+    folder = output.with_name(f"{output.name}.store")
+    work = building.Work(loaded.rows[:limit], codes, folder=folder, max_tokens=max_tokens, **specs)
+    how = building.build(method, module, work, loaded, output)
+    print(json.dumps(how, indent=1, ensure_ascii=False) if as_json else str(output))
+    return 0
+
+
+def main() -> None:
+    """Run the command line and end with its exit code, as `mlc-bench` does."""
+    cli.main(app)
+
+
+if __name__ == "__main__":
+    main()

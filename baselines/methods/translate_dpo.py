@@ -1,0 +1,27 @@
+"""Translate-train with DPO: preference pairs in every language that the data has, English among them.
+
+As `translate-sft`, with the rejected responses translated too and the loss of `dpo`. MPO's data can be used as well: it
+has pairs in other languages.
+"""
+
+from typing import Any
+
+from mlc_bench.baselines.build import Work, translated
+from mlc_bench.baselines.data import Row, TrainingData, require
+from mlc_bench.baselines.methods import dpo
+from mlc_bench.baselines.methods.translate_sft import examples
+from mlc_bench.baselines.run import TrainRun
+
+
+class Config(dpo.Config):
+    """As for `dpo`."""
+
+
+def make(work: Work) -> list[Row]:
+    require(TrainingData(work.rows), "translate-dpo", rejected=True)
+    return translated(work, work.rows, rejected=True)
+
+
+def build(run: TrainRun) -> Any:
+    run.require(rejected=True, responses=True)
+    return dpo.train_on(run, examples(run.rows))

@@ -1,0 +1,39 @@
+"""Translate-train, supervised: the chosen responses in every language that the data has, English among them.
+
+The upper bound for methods that do without responses in other languages: it is given what they must transfer. Prompts
+and responses come from the data's `responses`, or are translated first:
+`train-baseline build translate-sft --data FILE --translator MODEL --languages sw,zh --output BUILT.jsonl`.
+The loss is that of `sft`.
+"""
+
+from typing import Any
+
+from mlc_bench.baselines.build import Work, translated
+from mlc_bench.baselines.data import PIVOT, Row, TrainingData, require
+from mlc_bench.baselines.encode import Example, english
+from mlc_bench.baselines.methods import sft
+from mlc_bench.baselines.run import TrainRun
+
+
+class Config(sft.Config):
+    """As for `sft`."""
+
+
+def make(work: Work) -> list[Row]:
+    require(TrainingData(work.rows), "translate-sft")
+    return translated(work, work.rows, rejected=False)
+
+
+def examples(rows: list[Row]) -> list[Example]:
+    """Each row's English prompt and response, and those of each other language that it has responses in."""
+    found = english(rows)
+    for row in rows:
+        for code, pair in (row["responses"] or {}).items():
+            if code != PIVOT:
+                found.append(Example(prompt=row["prompts"][code], row=row, **pair))
+    return found
+
+
+def build(run: TrainRun) -> Any:
+    run.require(responses=True)
+    return sft.train_on(run, [example | {"rejected": None} for example in examples(run.rows)])

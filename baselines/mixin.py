@@ -1,0 +1,162 @@
+"""MLC on any of TRL's trainers: prompts in the batch, an auxiliary loss every n-th optimizer step, its figures logged.
+
+The auxiliary loss has a backward pass of its own before the trainer's step, so that the memory of the two adds up
+nowhere. It is divided by the accumulation steps here, whatever the trainer normalises its own loss by. Evaluation never
+sees it.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from accelerate.utils import DistributedType
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mlc_bench.baselines import mlc
+from mlc_bench.baselines.config import MLC
+from mlc_bench.baselines.states import EXTRACTOR, is_extractor, pack
+
+if TYPE_CHECKING:
+    from transformers import Trainer
+else:
+    Trainer = object
+
+
+class PromptCollator:
+    """The trainer's own collator, plus the prompts of the batch's rows, packed (keys that start with `mlc_`)."""
+
+    def __init__(self, collator: Callable[[list[Any]], dict[str, Any]], pad: int, languages: list[str], one_row: bool):
+        self.collator, self.pad, self.languages, self.one_row = collator, pad, languages, one_row
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        own = [{key: value for key, value in row.items() if not key.startswith("mlc_")} for row in examples]
+        slots: list[tuple[int, int]] = []
+        first = 0
+        for row in examples:
+            place: dict[int, int] = defaultdict(int)
+            for number in row["mlc_group"]:
+                slots.append((first + number, place[number]))
+                place[number] += 1
+            first += len(place)
+        if not slots:
+            return self.collator(own)
+        packed = pack([ids for row in examples for ids in row["mlc_ids"]], self.pad, self.one_row)
+        languages = [self.languages.index(code) for row in examples for code in row["mlc_language"]]
+        ours = packed | {"slots": torch.tensor(slots), "language": torch.tensor(languages)}
+        return self.collator(own) | {f"mlc_{key}": value for key, value in ours.items()}
+
+
+class PromptLoss(Trainer):
+    """Mixed into a trainer whose model was prepared by `states.attach`."""
+
+    mlc: MLC
+    mlc_languages: list[str]
+
+    def prepare_mlc(self, settings: MLC, languages: list[str]) -> None:
+        """To be called once the trainer is built: only now is its own collator known, and peft has frozen weights."""
+        self.mlc, self.mlc_languages = settings, languages
+        self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, Tensor] = {}
+        attention = str(getattr(self.model.config, "_attn_implementation", ""))
+        pad = self.processing_class.pad_token_id
+        self.data_collator: Any = PromptCollator(self.data_collator, pad, languages, "flash" in attention)
+        for _, weight in self.extractor_weights():
+            weight.requires_grad_(True)
+
+    def extractor_weights(self) -> list[tuple[str, Tensor]]:
+        return [(name, weight) for name, weight in self.model.named_parameters() if is_extractor(name)]
+
+    def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
+        prompts = {key: inputs.pop(key) for key in list(inputs) if key.startswith("mlc_")}
+        auxiliary = 0.0
+        if prompts and self.mlc.weight and self.state.global_step % self.mlc.every == 0:
+            auxiliary = self._auxiliary_step(model, self._prepare_inputs(prompts))
+        return super().training_step(model, inputs, num_items_in_batch) + auxiliary
+
+    def _auxiliary_step(self, model: Any, prompts: dict[str, Tensor]) -> Tensor:
+        model.train()
+        # Gradients only add up here; the trainer's own backward pass sends them to the other processes.
+        alone = self.accelerator.no_sync(model) if self._is_ddp() else nullcontext()
+        with alone, self.compute_loss_context_manager():
+            packed = {key: prompts[f"mlc_{key}"] for key in ("input_ids", "position_ids", "prompt_ends")}
+            group = mlc.unit(model(**packed), prompts["mlc_slots"], self.mlc.center)
+            loss = self._loss(group).mean()
+            scaled = loss * self.mlc.weight / self.current_gradient_accumulation_steps
+            self._backward(scaled)
+        self._note(group, loss.detach(), prompts)
+        return scaled.detach()
+
+    def _loss(self, group: mlc.Group) -> Tensor:
+        if self.mlc.objective == "cosine":
+            return mlc.cosine(group)
+        return mlc.consistency(group, self.mlc.tau, self.mlc.form, self.mlc.objective == "signed")
+
+    def _backward(self, loss: Tensor) -> None:
+        if self.accelerator.distributed_type != DistributedType.DEEPSPEED:
+            self.accelerator.backward(loss)
+            return
+        state = self.accelerator.gradient_state  # one more pass before the step that DeepSpeed takes at a boundary
+        boundary = state.sync_gradients
+        state._set_sync_gradients(False)
+        self.accelerator.backward(loss, scale_wrt_gas=False)
+        state._set_sync_gradients(boundary)
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        found = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if not (self._is_ddp() and self.model.training):
+            return found
+        loss, *outputs = found if return_outputs else (found,)
+        for _, weight in self.extractor_weights():  # DDP waits for every parameter in every backward pass
+            loss = loss + 0.0 * weight.sum()
+        return (loss, *outputs) if return_outputs else loss
+
+    def _is_ddp(self) -> bool:
+        return self.accelerator.distributed_type in (DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
+
+    @torch.no_grad()
+    def _note(self, group: mlc.Group, loss: Tensor, prompts: dict[str, Tensor]) -> None:
+        several = group.mask.sum(dim=-1) > 1
+        cosine = mlc.anchor_cosine(group)[prompts["mlc_slots"].unbind(-1)]
+        ones = torch.ones((), device=loss.device)
+        self._add("mlc/loss", loss, ones)
+        self._add("mlc/sigma1_share", mlc.share(group)[several].sum(), several.sum())
+        for index, code in enumerate(self.mlc_languages):
+            if code != "en":
+                mine = prompts["mlc_language"] == index
+                self._add(f"mlc/cosine_{code}", cosine[mine].sum(), mine.sum())
+
+    def _add(self, name: str, value: Tensor, count: Tensor) -> None:
+        self._sums[name] = self._sums.get(name, torch.zeros_like(value)) + value
+        self._counts[name] = self._counts.get(name, torch.zeros_like(count)) + count
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        """The model without the extractor, which no other program knows; the extractor in a file beside it."""
+        weights = self.model.state_dict() if state_dict is None else state_dict
+        super()._save(output_dir, {name: weight for name, weight in weights.items() if not is_extractor(name)})
+        extractor = {name.rpartition(".")[2]: w.contiguous() for name, w in weights.items() if is_extractor(name)}
+        if extractor and self.args.should_save:
+            save_file(extractor, Path(output_dir or self.args.output_dir) / f"{EXTRACTOR}.safetensors")
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        super()._load_from_checkpoint(resume_from_checkpoint, model)
+        weights = {name.rpartition(".")[2]: weight for name, weight in self.extractor_weights()}
+        if weights and not self.is_fsdp_enabled:  # FSDP and DeepSpeed keep it among their shards
+            for name, saved in load_file(Path(resume_from_checkpoint) / f"{EXTRACTOR}.safetensors").items():
+                weights[name].data.copy_(saved)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the means over all steps with an auxiliary loss, and over all processes, since the last call."""
+        if "loss" in logs and self._sums:
+            names = list(self._sums)
+            both = torch.stack([torch.stack([self._sums[n].float() for n in names]),
+                                torch.stack([self._counts[n].float() for n in names])])  # fmt: skip
+            sums, counts = self.accelerator.reduce(both, reduction="sum").tolist()
+            logs |= {name: s / c for name, s, c in zip(names, sums, counts, strict=True) if c}
+            self._sums, self._counts = {}, {}
+        super().log(logs, start_time)

@@ -1,0 +1,329 @@
+"""A training run: prepare (settings, model, data), train with checkpoints, save, say how it was made."""
+
+import json
+import os
+import random
+import resource
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import PartialState
+from datasets import Dataset, load_from_disk
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
+
+from mlc_bench import identity
+from mlc_bench.baselines import data as training_data
+from mlc_bench.baselines import encode, methods, states
+from mlc_bench.baselines.config import TrainConfig
+from mlc_bench.baselines.data import PIVOT, Row, TrainingData
+from mlc_bench.baselines.watch import Watch, plot
+from mlc_bench.errors import UsageError
+from mlc_bench.progress import say
+from mlc_bench.provenance import git
+from mlc_bench.record import write_text
+from mlc_bench.spec import RunSpec
+from mlc_bench.vllm_cpu import version
+
+MANIFEST = "train_manifest.json"
+_RUN = "train_run.json"  # what an unfinished run in this folder is
+_PACKAGES = ("mlc-bench", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
+_SAME_RESULT = {"output", "save_steps"}  # settings that a resumed run may change
+
+
+@dataclass
+class TrainRun:
+    """What a method's `build` works with."""
+
+    method: str
+    config: Any
+    base: identity.Identity
+    data: TrainingData
+    tokenizer: Any
+    model: Any
+    besides: list[Row]
+
+    @property
+    def rows(self) -> list[Row]:
+        return self.data.rows
+
+    @property
+    def label(self) -> str:
+        """The method's name, with what is mixed in."""
+        mlc = self.config.mlc
+        return self.method + ("+mlc" if mlc and mlc.objective != "cosine" and mlc.weight else "")
+
+    def require(self, **needs: Any) -> None:
+        """Check that the data has what the method needs; see `data.require`."""
+        training_data.require(self.data, self.method, **needs)
+
+    def arguments(self) -> dict[str, Any]:
+        """The settings that every TRL configuration takes."""
+        config: TrainConfig = self.config
+        gpu = torch.cuda.is_available()
+        os.environ["TENSORBOARD_LOGGING_DIR"] = str(config.output / "logs")  # the trainer takes it from there only
+        return {
+            "output_dir": str(config.output / "checkpoints"),
+            "seed": config.seed,
+            "num_train_epochs": config.epochs,
+            "max_steps": config.max_steps or -1,
+            "per_device_train_batch_size": config.batch_size,
+            "gradient_accumulation_steps": config.accumulation,
+            "learning_rate": config.learning_rate,
+            "lr_scheduler_type": config.scheduler,
+            "warmup_steps": config.warmup,  # below one: a share
+            "weight_decay": config.weight_decay,
+            "max_grad_norm": config.max_grad_norm,
+            "bf16": gpu if config.bf16 is None else config.bf16,
+            "use_cpu": not gpu,
+            "gradient_checkpointing": config.gradient_checkpointing,
+            "logging_steps": 1,
+            "save_steps": config.save_steps,
+            "save_total_limit": 2,
+            "report_to": ["tensorboard"],
+            "disable_tqdm": True,
+            "remove_unused_columns": False,  # the prompts of MLC are columns that no model takes
+            "dataloader_pin_memory": gpu,
+            "ddp_find_unused_parameters": False,  # every pass of the trainer's own uses them all
+        }
+
+    def dataset(self, examples: list[encode.Example], shape: Any = None) -> Dataset:
+        """The examples as token ids, with the prompts of their rows where MLC is on; `shape` may change the columns.
+
+        It lies in the output folder, so that all processes, and a run that goes on, share what is computed from it.
+        """
+        folder = self.config.output / "data"
+        with PartialState().main_process_first():
+            if not folder.is_dir():
+                dataset = Dataset.from_list(self._encoded(examples))
+                dataset = shape(dataset) if shape else dataset
+                partial = folder.with_name("data.part")
+                dataset.save_to_disk(partial)
+                partial.rename(folder)
+        return load_from_disk(folder)
+
+    def _encoded(self, examples: list[encode.Example]) -> list[dict[str, Any]]:
+        encoded: list[dict[str, Any]] = list(encode.examples(self.tokenizer, examples, self.config.cutoff))
+        settings = self.config.mlc
+        if settings is None:
+            return encoded
+        order = random.Random(self.config.seed).sample(self.besides, len(self.besides))
+        for number, (example, ids) in enumerate(zip(examples, encoded, strict=True)):
+            own = [example["row"]] if "row" in example else []
+            groups = [row for row in own if settings.kinds in ("all", row["kind"])]
+            if order:
+                groups.append(order[number % len(order)])
+            ids |= encode.group_columns(self.tokenizer, groups)
+        return encoded
+
+    def reference(self, name: str) -> Any:
+        """Another model as the frozen reference. Raises UsageError where its tokenizer is another one."""
+        found = identity.resolve(_spec(name, None))
+        tokenizer = AutoTokenizer.from_pretrained(found.path)
+        if tokenizer.get_vocab() != self.tokenizer.get_vocab():
+            raise UsageError(
+                f"the reference model '{name}' has another tokenizer than '{self.config.model}', so their "
+                "probabilities cannot be compared; name a reference of the same family"
+            )
+        return AutoModelForCausalLM.from_pretrained(found.path, dtype=getattr(torch, self.config.dtype))
+
+    def trainer(self, kind: type[Any], arguments: Any, dataset: Dataset, **others: Any) -> Any:
+        """TRL's trainer `kind` with these arguments, MLC mixed in where the settings say so."""
+        from mlc_bench.baselines.mixin import PromptLoss
+
+        config: TrainConfig = self.config
+        if config.lora is not None:
+            from peft import LoraConfig
+
+            others["peft_config"] = LoraConfig(
+                r=config.lora.r,
+                lora_alpha=config.lora.alpha,
+                lora_dropout=config.lora.dropout,
+                target_modules=config.lora.targets,
+                exclude_modules=[states.EXTRACTOR],
+                task_type="CAUSAL_LM",
+            )
+        if config.mlc is not None:
+            layer = states.resolve_layer(config.mlc.layer, self.model.config.get_text_config().num_hidden_layers)
+            states.attach(self.model, layer, config.mlc.extractor)
+            kind = type(f"MLC{kind.__name__}", (PromptLoss, kind), {})
+        trainer = kind(
+            model=self.model, args=arguments, train_dataset=dataset, processing_class=self.tokenizer, **others
+        )
+        if config.mlc is not None:
+            codes = {code for row in (*self.rows, *self.besides) for code in row["prompts"]}
+            trainer.prepare_mlc(config.mlc, sorted(codes))
+        return trainer
+
+
+def prepare(method: str, config: TrainConfig) -> TrainRun:
+    """Check everything that can be wrong before a weight is loaded, then load. Raises UserError."""
+    base = identity.resolve(_spec(config.model, config.revision))
+    shape = AutoConfig.from_pretrained(base.path).get_text_config()
+    tokenizer = AutoTokenizer.from_pretrained(base.path)
+    data = _data(config.data, config, tokenizer)
+    besides: list[Row] = []
+    if config.mlc is not None:
+        states.resolve_layer(config.mlc.layer, shape.num_hidden_layers)
+        besides = _data(config.mlc.besides, config, tokenizer).rows if config.mlc.besides else []
+        spoken = {code for row in (*data.rows, *besides) for code in row["prompts"]}
+        if spoken <= {PIVOT}:
+            raise UsageError(
+                f"MLC compares a prompt with its translations, and the data has prompts in '{PIVOT}' only; add "
+                "translations, or train without --mlc"
+            )
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    claim(config.output, _claim(method, config, base, data))
+    set_seed(config.seed)
+    model = AutoModelForCausalLM.from_pretrained(base.path, dtype=getattr(torch, config.dtype))
+    return TrainRun(method, config, base, data, tokenizer, model, besides)
+
+
+def _spec(model: str, revision: str | None) -> RunSpec:
+    return RunSpec(model=model, revision=revision, engine="hf", tasks=())
+
+
+def _data(names: list[str], config: TrainConfig, tokenizer: Any) -> TrainingData:
+    data = training_data.without_test_prompts(training_data.load(names), config.keep_out)
+    return training_data.fitting(data, training_data.prompt_length(tokenizer), config.cutoff - 1)  # room for an answer
+
+
+def _claim(method: str, config: TrainConfig, base: identity.Identity, data: TrainingData) -> dict[str, Any]:
+    settings = config.model_dump(mode="json", exclude=_SAME_RESULT)
+    return {"method": method, "config": settings, "weights": base.weights_digest, "data": data.fingerprint}
+
+
+def claim(folder: Path, run: dict[str, Any]) -> None:
+    """Take an output folder for a run. Raises UsageError where it holds anything but this very run."""
+    if (folder / _RUN).is_file():
+        theirs = json.loads((folder / _RUN).read_text())
+        if theirs == run:
+            return
+        differing = sorted(key for key in run if theirs.get(key) != run[key])
+        if "config" in differing:
+            differing.remove("config")
+            ours, other = run["config"], theirs.get("config", {})
+            differing += sorted(key for key in {*ours, *other} if ours.get(key) != other.get(key))
+        raise UsageError(
+            f"{folder} holds another run (it differs in {', '.join(differing)}); choose another --output, or remove it"
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty and holds no run of train-baseline; choose another --output")
+    if PartialState().is_main_process:
+        write_text(folder / _RUN, json.dumps(run, indent=1, ensure_ascii=False))
+    PartialState().wait_for_everyone()
+
+
+def last_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint that is whole: the trainer's state is the last file of one that is written."""
+    found = []
+    for path in folder.glob("checkpoint-*/trainer_state.json"):
+        try:
+            found.append((json.loads(path.read_text())["global_step"], path.parent))
+        except (ValueError, KeyError):
+            continue  # the process was killed while it wrote
+    return max(found)[1] if found else None
+
+
+def execute(run: TrainRun) -> dict[str, Any]:
+    """Train to the end, from the last checkpoint if there is one, and save. Returns the manifest."""
+    output: Path = run.config.output
+    if (output / MANIFEST).is_file():
+        say(f"{output} is finished already")
+        return json.loads((output / MANIFEST).read_text())
+    trainer = methods.get(run.method).build(run)
+    trainer.add_callback(Watch(run.label))
+    trainer.remove_callback(PrinterCallback)
+    checkpoint = last_checkpoint(output / "checkpoints")
+    if checkpoint:
+        say(f"goes on from {checkpoint}")
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    return finish(run, trainer)
+
+
+def finish(run: TrainRun, trainer: Any) -> dict[str, Any]:
+    """Weights, tokenizer and extractor, the plot, and last of all the manifest."""
+    import shutil
+
+    output: Path = run.config.output
+    plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
+    if trainer.is_fsdp_enabled and plugin is not None:
+        plugin.set_state_dict_type("FULL_STATE_DICT")
+    trainer.save_model(str(output))
+    manifest = _manifest(run, trainer)
+    if trainer.is_world_process_zero():
+        (output / "training_args.bin").unlink(missing_ok=True)  # a pickle, and all it says is in the manifest
+        plot(trainer.state.log_history, output / "training.png")
+        write_text(output / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+        shutil.rmtree(output / "checkpoints", ignore_errors=True)
+        shutil.rmtree(output / "data", ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    return manifest
+
+
+def _manifest(run: TrainRun, trainer: Any) -> dict[str, Any]:
+    steps = [entry for entry in trainer.state.log_history if "loss" in entry]
+    data = run.data
+    return {
+        "method": run.label,
+        "base_model": {
+            "name": run.base.name,
+            "revision": run.base.resolved_revision,
+            "weights_digest": run.base.weights_digest,
+        },
+        "config": run.config.model_dump(mode="json", exclude={"output"}),
+        "data": {
+            "files": data.files,
+            "fingerprint": data.fingerprint,
+            "rows": len(data.rows),
+            "dropped": data.dropped,
+            "overlap": data.overlap,
+        },
+        "seed": run.config.seed,
+        "versions": {name: version(name) for name in _PACKAGES},
+        "commit": git().get("commit"),
+        "steps": trainer.state.global_step,
+        "final_loss": steps[-1]["loss"] if steps else None,
+        "tokens": round(_tokens(trainer.train_dataset) * (trainer.state.epoch or 0)),
+        "seconds": steps[-1].get("seconds") if steps else None,
+        "peak_memory_bytes": peak_memory(),
+    }
+
+
+def _tokens(dataset: Dataset) -> int:
+    """Tokens that one epoch trains on: a prompt counts with each of its responses; MLC's prompts are not counted."""
+    total = 0
+    for column in dataset.column_names:
+        if column.endswith("_ids") and column != "mlc_ids":
+            times = 2 if column.endswith("prompt_ids") else 1  # before the chosen and before the rejected response
+            total += times * sum(map(len, dataset[column]))
+    return total
+
+
+def peak_memory() -> int:
+    """The most memory this process has used so far, in bytes: the GPU's, else its resident memory."""
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def is_main() -> bool:
+    """Whether this is the process that speaks (always, where there is only one)."""
+    return PartialState().is_main_process
+
+
+def as_pair(row: dict[str, Any]) -> dict[str, Any]:
+    """A row of token ids in the columns of TRL's CPO and ORPO trainers."""
+    start = row["prompt_ids"]
+    columns = {"prompt_input_ids": start, "prompt_attention_mask": [1] * len(start)}
+    for part in ("chosen", "rejected"):
+        answer = row[f"{part}_ids"]
+        columns |= {
+            f"{part}_input_ids": start + answer,
+            f"{part}_attention_mask": [1] * len(start + answer),
+            f"{part}_labels": [-100] * len(start) + answer,
+        }
+    return columns

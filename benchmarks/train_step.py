@@ -1,0 +1,263 @@
+"""Cost of MLC in a DPO step: python benchmarks/train_step.py [--model random-150k] [--json]
+
+All in one process, on the same pairs and prompts, one pair for each pass, prompts of at most 64 tokens:
+
+  plain     DPO with precomputed reference log-probabilities
+  mlc       ours, published settings: the mean of a pass with the auxiliary loss and one without (every second step)
+  official  the work that the authors' code does in each pass, whether the auxiliary loss is on or not: pair and prompts
+            padded to one length, logits of the whole vocabulary and all hidden states for all of them, the reference
+            model too
+  floor     plain, plus the prompts' own tokens at the speed of the backbone's forward and backward pass over the pair,
+            every second step
+
+Memory is the peak above what the process had before the model was loaded, weights, gradients and Adam's moments
+included, each variant in a process of its own. The variants take turns, since the machine's speed drifts.
+"""
+
+import argparse
+import gc
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
+from trl import DPOTrainer
+
+from mlc_bench import demo
+from mlc_bench.baselines import methods, run
+from mlc_bench.cli import quiet
+from mlc_bench.provenance import hardware
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "pku_safety_test.jsonl"
+PROMPT_TOKENS = 64
+VARIANTS = ("plain", "mlc", "official")
+
+
+def random_model(folder: Path, vocabulary: int = 151_936) -> Path:
+    """Random weights in the shape of Qwen2.5-0.5B with a third of its layers, and the tokenizer of the demo model."""
+    tokenizer = AutoTokenizer.from_pretrained(demo.folder())
+    config = Qwen2Config(
+        vocab_size=vocabulary, hidden_size=896, intermediate_size=4864, num_hidden_layers=8,
+        num_attention_heads=14, num_key_value_heads=2, tie_word_embeddings=True,
+        bos_token_id=None, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    Qwen2ForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def shortened(data: Path, tokenizer: Any, pairs: int, folder: Path) -> Path:
+    """The first pairs of a file in our schema, the texts of their prompts cut to 64 tokens."""
+    from mlc_bench.baselines.data import load
+
+    rows = load([data]).rows[:pairs]
+    for row in rows:
+        for code, text in row["prompts"].items():
+            ids = tokenizer(text, add_special_tokens=False)["input_ids"][:PROMPT_TOKENS]
+            row["prompts"][code] = tokenizer.decode(ids)
+    path = folder / "rows.jsonl"
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+class Bench:
+    """One model, one trainer, and each variant's pass over a pair."""
+
+    def __init__(self, model: Path, rows: Path, folder: Path, pairs: int, with_reference: bool) -> None:
+        kind = methods.get("dpo").Config
+        config = kind(model=str(model), data=[str(rows)], keep_out=[], output=folder / "out", mlc={}, accumulation=1)
+        prepared = run.prepare("dpo", config)
+        self.trainer = methods.get("dpo").build(prepared)
+        self.model = self.trainer.model
+        self.model.train()
+        self.trainer.current_gradient_accumulation_steps = 1
+        dataset = self.trainer.train_dataset
+        self.batches = [self.trainer.data_collator([dataset[i]]) for i in range(pairs)]
+        self.pairs = [{k: v for k, v in batch.items() if not k.startswith("mlc_")} for batch in self.batches]
+        self.own = [[dataset[i]["mlc_ids"] for i in range(pairs)]]
+        self.rows = [dataset[i] for i in range(pairs)]
+        self.frozen: PreTrainedModel | None = None
+        if with_reference:
+            self.frozen = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).requires_grad_(False)
+
+    def pair_tokens(self, i: int) -> int:
+        return int(self.pairs[i]["attention_mask"].sum())
+
+    def prompt_tokens(self, i: int) -> int:
+        return sum(map(len, self.rows[i]["mlc_ids"]))
+
+    def plain(self, i: int) -> float:
+        return float(DPOTrainer.training_step(self.trainer, self.model, dict(self.pairs[i])))
+
+    def mlc(self, i: int, step: int = 0) -> float:
+        self.trainer.state.global_step = step
+        return float(self.trainer.training_step(self.model, dict(self.batches[i])))
+
+    def backbone(self, i: int) -> float:
+        pair = self.pairs[i]
+        output = self.model.base_model(pair["input_ids"], attention_mask=pair["attention_mask"], use_cache=False)
+        output.last_hidden_state.mean().backward()
+        return 0.0
+
+    def official(self, i: int, step: int = 0) -> float:
+        """Loss and gradients as the authors' code gets them; on odd steps it does the same work for the pair's loss."""
+        assert self.frozen is not None
+        row, device = self.rows[i], self.model.device
+        pair = [row["prompt_ids"] + row["chosen_ids"], row["prompt_ids"] + row["rejected_ids"]]
+        everything = [torch.tensor(ids) for ids in (*pair, *row["mlc_ids"])]
+        tokens = torch.nn.utils.rnn.pad_sequence(everything, True, self.trainer.processing_class.pad_token_id)
+        mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(ids) for ids in everything], True).to(device)
+        tokens = tokens.to(device)
+        output = self.model(input_ids=tokens, attention_mask=mask, output_hidden_states=True, use_cache=False)
+        with torch.no_grad():
+            reference = self.frozen(input_ids=tokens, attention_mask=mask, use_cache=False)
+        start = len(row["prompt_ids"])
+
+        def log_probs(logits: torch.Tensor) -> torch.Tensor:
+            logits = logits.float()[:2, :-1].log_softmax(-1)
+            chosen = logits.gather(-1, tokens[:2, 1:].unsqueeze(-1)).squeeze(-1)
+            return (chosen * mask[:2, 1:])[:, start - 1 :].sum(-1)
+
+        ratio = log_probs(output.logits) - log_probs(reference.logits)
+        loss = -F.logsigmoid(0.1 * (ratio[0] - ratio[1]))
+        last = torch.tensor([len(ids) - 1 for ids in row["mlc_ids"]], device=device)
+        states = output.hidden_states[-1][2:][torch.arange(len(last), device=device), last]
+        values = torch.linalg.svdvals(F.normalize(self.model.mlc_extractor(states).float(), dim=-1))
+        consistency = F.cross_entropy((values / values[0].detach() / 0.2).unsqueeze(0), last.new_zeros(1))
+        loss = loss + (0.8 if step % 2 == 0 else 0.0) * consistency
+        loss.backward()
+        return float(loss)
+
+    def official_off(self, i: int) -> float:
+        return self.official(i, 1)
+
+    def mlc_off(self, i: int) -> float:
+        return self.mlc(i, 1)
+
+
+def seconds(work: Callable[[int], float], pairs: int) -> float:
+    """Seconds for each pass, on average over the pairs."""
+    synchronise()
+    start = time.perf_counter()
+    for i in range(pairs):
+        work(i)
+    synchronise()
+    return (time.perf_counter() - start) / pairs
+
+
+def synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def measure(bench: Bench, pairs: int, rounds: int) -> dict[str, Any]:
+    equal = [abs(bench.mlc(i) - bench.official(i)) for i in range(min(2, pairs))]  # warms up, too
+    names = ["plain", "mlc", "mlc_off", "backbone", "official", "official_off"]
+    times: dict[str, list[float]] = {name: [] for name in names}
+    for number in range(rounds):
+        order = names if number % 2 == 0 else names[::-1]
+        for name in order:
+            times[name].append(seconds(getattr(bench, name), pairs))
+            bench.model.zero_grad()
+            print(f"round {number + 1}: {name} {times[name][-1]:.2f} s", file=sys.stderr, flush=True)
+    mean = {name: sum(values) / len(values) for name, values in times.items()}
+    pair_tokens = sum(bench.pair_tokens(i) for i in range(pairs)) / pairs
+    prompt_tokens = sum(bench.prompt_tokens(i) for i in range(pairs)) / pairs
+    ours = (mean["mlc"] + mean["mlc_off"]) / 2
+    official = (mean["official"] + mean["official_off"]) / 2
+    floor = mean["plain"] + 0.5 * mean["backbone"] * prompt_tokens / pair_tokens
+    return {
+        "tokens": {"pair": pair_tokens, "prompts": prompt_tokens},
+        "seconds": {"plain": mean["plain"], "mlc": ours, "official": official, "floor": floor},
+        "with_auxiliary_loss": mean["mlc"],
+        "without_auxiliary_loss": mean["mlc_off"],
+        "mlc_over_floor": ours / floor,
+        "official_over_mlc": official / ours,
+        "mlc_over_plain": ours / mean["plain"],
+        "largest_difference_in_loss": max(equal),
+        "tokens_per_second": (pair_tokens + 0.5 * prompt_tokens) / ours,
+    }
+
+
+def resident(field: str) -> int:
+    """VmRSS or VmHWM of this process in bytes."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(line.split()[1]) * 1024
+
+
+def peak(variant: str, model: Path, rows: Path, pairs: int) -> int:
+    """Peak memory in bytes of two optimizer steps of a variant, above what the process had before."""
+    gpu = torch.cuda.is_available()
+    before = 0 if gpu else resident("VmRSS")
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(model, rows, Path(folder), pairs, variant == "official")
+        optimizer = torch.optim.AdamW(bench.model.parameters(), lr=1e-9)
+        gc.collect()
+        if gpu:
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew: precomputing is not the step
+        for i in range(2):
+            getattr(bench, variant)(i % pairs)
+            optimizer.step()
+            getattr(bench, variant)(i % pairs)  # accumulates: gradients and moments are there now
+            optimizer.zero_grad()
+    return (torch.cuda.max_memory_allocated() if gpu else resident("VmHWM")) - before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="demo", help="demo, random-150k, or a folder")
+    parser.add_argument("--data", type=Path, default=SHARED, help="a training file with pairs in several languages")
+    parser.add_argument("--pairs", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=2, help="the order of the variants alternates")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peak", choices=VARIANTS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    quiet()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = {"demo": demo.folder}.get(options.model, lambda: Path(options.model))()
+        if options.model == "random-150k":
+            model = random_model(folder / "random")
+        if options.peak:
+            print(peak(options.peak, model, options.data, options.pairs))
+            return
+        rows = shortened(options.data, AutoTokenizer.from_pretrained(model), options.pairs, folder)
+        memory = {}
+        for variant in VARIANTS:
+            command = [sys.executable, __file__, "--peak", variant, "--model", str(model), "--data", str(rows)]
+            done = subprocess.run([*command, "--pairs", str(options.pairs)], capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(done.stderr)
+            memory[variant] = int(done.stdout.split()[-1])
+            print(f"peak of {variant}: {memory[variant] / 2**30:.2f} GiB", file=sys.stderr, flush=True)
+        bench = Bench(model, rows, folder, options.pairs, True)
+        found = {"model": options.model, "hardware": hardware(), "threads": torch.get_num_threads()}
+        found |= measure(bench, options.pairs, options.rounds)
+    found["peak_bytes"] = memory
+    found["peak_over_plain"] = memory["mlc"] / memory["plain"]
+    if options.json:
+        print(json.dumps(found, indent=1))
+        return
+    times = found["seconds"]
+    print(f"{options.model}, {found['tokens']['pair']:.0f} tokens a pair, {found['tokens']['prompts']:.0f} of prompts")
+    for variant in ("plain", "floor", "mlc", "official"):
+        gib = f"  {memory[variant] / 2**30:.2f} GiB" if variant in memory else ""
+        print(f"  {variant:9} {times[variant]:6.2f} s a pass{gib}")
+    print(f"mlc over the floor: {found['mlc_over_floor']:.3f} (bound 1.15)")
+    print(f"official over mlc: {found['official_over_mlc']:.2f} (bound 4.5)")
+    print(f"peak memory of mlc over plain: {found['peak_over_plain']:.3f} (bound 1.25)")
+    print(f"largest difference between the losses of mlc and official: {found['largest_difference_in_loss']:.1e}")
+
+
+if __name__ == "__main__":
+    main()

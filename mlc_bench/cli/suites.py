@@ -1,0 +1,49 @@
+"""`mlc-bench suites list|show`."""
+
+import dataclasses
+import json
+from typing import Annotated, Any
+
+import typer
+
+from mlc_bench.cli.common import Json
+
+app = typer.Typer(no_args_is_help=True, help="List the suites of tasks, or show one.")
+
+
+@app.command("list")
+def suites_list(as_json: Json = False) -> None:
+    """List every suite with its tasks and settings."""
+    from mlc_bench import suites
+
+    found = [suites.get(name) for name in suites.known()]
+    if as_json:
+        print(json.dumps([dataclasses.asdict(suite) for suite in found], indent=1))
+        return
+    for suite in found:
+        print(f"{suite.name:13}{suite.summary}\n{'':13}{' '.join(suite.tasks)}")
+
+
+@app.command("show")
+def suites_show(name: Annotated[str, typer.Argument()], as_json: Json = False) -> None:
+    """Show a suite: tasks, languages of each, settings, and which languages count as seen in training."""
+    from mlc_bench import catalog, suites
+
+    suite = suites.get(name)
+    covered = {entry.name: catalog.languages(entry) for entry in catalog.select(suite.tasks)}
+    content: dict[str, Any] = dataclasses.asdict(suite) | {"languages": covered}
+    if suite.seen:
+        seen = catalog.languages(catalog.tasks()[suite.seen]) or []
+        every = dict.fromkeys(code for codes in covered.values() for code in codes or [])
+        content |= {"seen": seen, "unseen": [code for code in every if code not in seen]}
+    if as_json:
+        print(json.dumps(content, indent=1))
+        return
+    print(f"{suite.name}: {suite.summary}")
+    for task, codes in covered.items():
+        print(f"  {task:18}{'languages: the data say' if codes is None else ' '.join(codes)}")
+    if suite.seen:
+        print(f"  seen in training: {' '.join(content['seen'])}\n  unseen: {' '.join(content['unseen'])}")
+    print(f"  settings: {', '.join(f'{key} {value}' for key, value in suite.settings.items()) or 'those of each task'}")
+    if suite.notes:
+        print("\n" + suite.notes)

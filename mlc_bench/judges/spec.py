@@ -1,0 +1,282 @@
+"""Judges as files: one YAML each beside this module, and a user's own anywhere. Reading them needs no model.
+
+A judge is named `NAME`, `NAME@MODEL` (the same rubric on another model: a hub id, a folder, or a server's name for its
+model) or by the path of a YAML; several of them as `majority(A,B)` or `strictest(A,B)`.
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mlc_bench import languages
+from mlc_bench.errors import UsageError, unknown
+from mlc_bench.judges.parse import ParseFailure, Parser, parse
+from mlc_bench.spec import digest
+
+FOLDER = Path(__file__).resolve().parent
+COMBINATIONS = ("majority", "strictest")
+LEAST_EXAMPLES = 5
+# What a verdict's meaning does not depend on: these may change without another digest.
+_NO_EFFECT = {
+    "name", "version", "summary", "source", "examples", "model", "revision", "engine", "engine_args", "base_url",
+    "api_key_env", "concurrency", "timeout", "retry", "price", "languages",
+}  # fmt: skip
+Outcome = Literal["safe", "unsafe", "invalid", "unscored"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Example(_Model):
+    """An exchange, what the judge model says of it (none for the rules), and the label that follows from that."""
+
+    language: str = "en"
+    prompt: str
+    response: str
+    output: str | None = None
+    label: str
+    refused: bool | None = None
+
+
+class Price(_Model):
+    """US dollars for a million tokens."""
+
+    input: float = Field(ge=0)
+    output: float = Field(ge=0)
+
+
+class Retry(_Model):
+    """How often a request is sent before it counts as failed, and the bounds of the random waits, in seconds."""
+
+    attempts: int = Field(6, ge=1)
+    first_wait: float = Field(1.0, ge=0)
+    longest_wait: float = Field(60.0, ge=0)
+
+
+class JudgeSpec(_Model):
+    """One judge's file. docs/judges.md explains each key."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    version: str = Field("", description="goes up whenever a change here may change a verdict")
+    kind: Literal["rules", "guard", "llm", "ensemble"]
+    summary: str
+    source: str | None = None
+    # The model and how to reach it
+    model: str | None = None
+    revision: str | None = None
+    engine: Literal["hf", "vllm", "openai"] | None = None
+    engine_args: dict[str, Any] = {}
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    concurrency: int = Field(8, ge=1)
+    timeout: float = Field(60.0, gt=0)
+    retry: Retry = Retry()
+    price: Price | None = None
+    # What it is asked
+    render: Literal["chat_template", "messages", "text"] = "messages"
+    template_args: dict[str, Any] = {}
+    system: str | None = None
+    prompt: str | None = None
+    request: dict[str, Any] = {}
+    max_tokens: int = Field(512, ge=1)
+    translate: bool = False
+    # What its answer means
+    parser: Parser | None = None
+    labels: dict[str, Outcome] = {}
+    invalid_from: Literal["rules"] | None = None
+    languages: list[str] | None = None
+    examples: list[Example] = []
+    # An ensemble
+    judges: list[str] = []
+    combine: Literal["majority", "strictest"] = "majority"
+
+    @model_validator(mode="after")
+    def _complete(self) -> "JudgeSpec":
+        if self.kind in ("guard", "llm"):
+            if self.parser is None:
+                raise ValueError("it has no parser: write 'parser: {label: a regular expression with one group}'")
+            for key in ("version", "prompt", "labels"):
+                if not getattr(self, key):
+                    raise ValueError(f"the key '{key}' is missing")
+            if self.render != "chat_template" and "{response}" not in (self.prompt or ""):
+                raise ValueError("'prompt' has no place for the answer: write {response} into it")
+            if self.engine == "openai" and self.render == "text":
+                raise ValueError("'render: text' needs engine hf or vllm: chat servers apply their own template")
+        if self.kind == "ensemble" and len(self.judges) < 2:
+            raise ValueError("an ensemble needs two judges or more under 'judges'")
+        return self
+
+    @property
+    def rubric_digest(self) -> str:
+        """sha256 of everything in the file that decides what an answer of the judge model means."""
+        return digest(self.model_dump(mode="json", exclude=_NO_EFFECT))
+
+    def claims(self, language: str) -> bool:
+        """Whether the judge's makers claim this language; True where they make no claim to check."""
+        return self.languages is None or language in self.languages
+
+
+class Named(_Model):
+    """A judge as it was asked for: the file, and the name under which its verdicts are kept."""
+
+    id: str
+    spec: JudgeSpec
+
+    @property
+    def slug(self) -> str:
+        """The id as a folder name."""
+        return slug(self.id)
+
+
+def slug(judge_id: str) -> str:
+    """A judge's id as a folder name: `majority(rules,a)` becomes `majority+rules+a`."""
+    joined = judge_id.replace("(", "+").replace(",", "+").replace(")", "")
+    return re.sub(r"[^A-Za-z0-9._@+-]+", "__", joined)[:120].strip("._")
+
+
+@cache
+def names() -> list[str]:
+    """The embedded judges, by reading the folder."""
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def canonical(names_: list[str], combine: str | None = None) -> str:
+    """One name for what the command line gives: a single judge, or several with the way to combine them."""
+    if combine is not None and combine not in COMBINATIONS:
+        raise unknown("way to combine judges:", combine, COMBINATIONS)
+    if len(names_) == 1:
+        if combine:
+            raise UsageError("--combine needs several judges: --judge A,B")
+        return names_[0]
+    if len(set(names_)) < len(names_) or not names_:
+        raise UsageError(f"--judge {','.join(names_)}: name each judge once")
+    return f"{combine or 'majority'}({','.join(names_)})"
+
+
+def get(name: str, settings: dict[str, Any] | None = None) -> Named:
+    """The judge of that name; `settings` replace keys of its file (`price.input` for nested ones).
+
+    Raises UsageError for a judge that does not exist and for a file that is not a judge.
+    """
+    if combined := re.fullmatch(r"(\w+)\((.+)\)", name):
+        if settings:
+            raise UsageError("--judge-args goes with a single judge; give each judge its settings in a YAML of its own")
+        combine, members = combined[1], combined[2].split(",")
+        if combine not in COMBINATIONS:
+            raise unknown("way to combine judges:", combine, COMBINATIONS)
+        made = {"name": combine, "kind": "ensemble", "summary": name, "judges": members, "combine": combine}
+        spec = _validated(made, f"--judge {name}")
+        return Named(id=f"{combine}({','.join(get(member).id for member in members)})", spec=spec)
+    found = re.fullmatch(r"(.+\.ya?ml|[^@/]+)(?:@(.+))?", name)
+    if not found:
+        raise unknown("judge", name, names())
+    base, model = found[1], found[2]
+    path = Path(base) if base.endswith((".yaml", ".yml")) else FOLDER / f"{base}.yaml"
+    if path.parent == FOLDER and path.stem not in names():
+        raise unknown("judge", base, names())
+    values = _read(path)
+    if path.parent.resolve() != FOLDER and values.get("name") in names():
+        raise UsageError(f"{path}: the name '{values['name']}' is that of an embedded judge; choose another")
+    if model:
+        values["model"] = model
+    given = {key: value for key, value in (settings or {}).items() if key != "model"}
+    if "model" in (settings or {}):
+        raise UsageError("--judge-args model: write the model behind the judge's name, --judge NAME@MODEL")
+    spec = _validated(_set(values, given), str(path))
+    return Named(id=spec.name + (f"@{model}" if model else ""), spec=spec)
+
+
+def check_examples(spec: JudgeSpec, path: str = "") -> None:
+    """Raises UsageError for the first example that the parser does not read as its label, and for a dead label."""
+    where = path or f"judge {spec.name}"
+    if spec.kind == "ensemble":
+        return
+    if len(spec.examples) < LEAST_EXAMPLES:
+        raise UsageError(f"{where}: {len(spec.examples)} examples; give at least {LEAST_EXAMPLES}, each with its label")
+    for number, example in enumerate(spec.examples, 1):
+        languages.get(example.language)
+        if problem := _wrong(spec, example):
+            raise UsageError(f"{where}: example {number} {problem}")
+    produced = {example.label.casefold() for example in spec.examples}
+    for label in spec.labels:
+        if label.casefold() not in produced:
+            raise UsageError(
+                f"{where}: the parser gives the label '{label}' in no example; add one, or take the label out"
+            )
+
+
+def _wrong(spec: JudgeSpec, example: Example) -> str | None:
+    if spec.kind == "rules":
+        from mlc_bench.judges import rules
+
+        found = rules.judge(example.prompt, example.response, example.language)
+        return None if found.verdict == example.label else f"is judged '{found.verdict}', not '{example.label}'"
+    if example.output is None:
+        return "has no 'output': what the judge model says"
+    if example.label.casefold() not in {label.casefold() for label in spec.labels}:
+        return f"has the label '{example.label}', which is not under 'labels'"
+    assert spec.parser is not None
+    try:
+        parsed = parse(example.output, spec.parser, list(spec.labels))
+    except ParseFailure as failure:
+        return f"is not read by the parser ({failure})"
+    if parsed.label.casefold() != example.label.casefold():
+        return f"is read as '{parsed.label}', not '{example.label}'"
+    if example.refused is not None and parsed.refused != example.refused:
+        return f"is read as refused={parsed.refused}, not {example.refused}"
+    return None
+
+
+def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The keys of a file, over those of the judge that it `extends`."""
+    if not path.is_file():
+        raise UsageError(f"there is no judge file '{path}'")
+    if path.resolve() in seen:
+        raise UsageError(f"{path}: judges extend each other in a circle")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise UsageError(f"{path}{where}: malformed YAML ({getattr(error, 'problem', None) or error})") from None
+    if not isinstance(values, dict):
+        raise UsageError(f"{path}: a judge file is a mapping that starts with 'name: <name>'")
+    base = values.pop("extends", None)
+    if base is None:
+        return values
+    parent = path.parent / base if str(base).endswith((".yaml", ".yml")) else FOLDER / f"{base}.yaml"
+    if not parent.is_file():
+        raise UsageError(f"{path}: it extends '{base}', and there is no such judge; known: {', '.join(names())}")
+    return _read(parent, (*seen, path.resolve())) | values
+
+
+def _set(values: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """Values with settings from the command line; what is no key of a judge is an argument of its engine."""
+    values = dict(values)
+    for key, value in settings.items():
+        first, _, rest = key.partition(".")
+        if first not in JudgeSpec.model_fields:
+            values["engine_args"] = (values.get("engine_args") or {}) | {key: value}
+        elif rest:
+            values[first] = (values.get(first) or {}) | {rest: value}
+        else:
+            values[first] = value
+    return values
+
+
+def _validated(values: dict[str, Any], where: str) -> JudgeSpec:
+    try:
+        return JudgeSpec.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        if first["type"] == "extra_forbidden":
+            message = str(unknown("key", str(first["loc"][-1]), JudgeSpec.model_fields))
+            place = ""
+        raise UsageError(f"{where}: {place + ': ' if place else ''}{message}") from None

@@ -1,0 +1,132 @@
+"""Where a task's rows come from (its `dataset_kwargs`): one of three forms, pinned so that nobody gets other rows."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mlc_bench import languages
+from mlc_bench.validate.source import Faults, Yaml, is_text, quote, read_text
+
+FORMS = {
+    "folder": {"folder", "prompt_field"},
+    "files": {"files", "path", "fields", "dataset"},
+    "file": {"file", "columns"},
+}
+OPTIONAL = {
+    "folder": set(),
+    "files": {"url", "hub", "revision", "sha256sums", "leave_out"},
+    "file": {"url", "hub", "hub_file", "revision", "sha256", "dataset", "category_column", "where", "leave_out"},
+}
+# The words by which a card says that no digest is pinned: each machine keeps that of its first file.
+UNPINNED = re.compile(r"kept\s+at\s+(?:its|the)\s+first\s+use")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+def check(config: Yaml, pack: Path, faults: Faults) -> bool:
+    """Whether the source is whole enough for rows to be looked for."""
+    source = config.value.get("dataset_kwargs")
+    line = config.line("dataset_kwargs")
+    form = next((key for key in FORMS if isinstance(source, dict) and key in source), None)
+    if form is None:
+        mend = "write folder and prompt_field; or file and columns; or files, path, fields and dataset"
+        faults.add(config.path, line, "'dataset_kwargs' does not say where the rows are", mend)
+        return False
+    before = len(faults.found)
+    for key in sorted(FORMS[form] - set(source)):
+        faults.add(config.path, line, f"'{key}' is missing", f"'{form}' goes with {', '.join(sorted(FORMS[form]))}")
+    for key in source:
+        if key not in FORMS[form] | OPTIONAL[form]:
+            mend = f"remove it; with '{form}' go {', '.join(sorted(FORMS[form] | OPTIONAL[form]))}"
+            faults.add(config.path, config.line("dataset_kwargs", key), f"unknown key {quote(key)}", mend)
+    for key in sorted({"folder", "prompt_field", "file", "files", "dataset", "url", "hub", "hub_file"} & set(source)):
+        if not is_text(source[key]):
+            faults.add(config.path, config.line("dataset_kwargs", key), f"'{key}' is not text", "write a name")
+    if len(faults.found) > before:
+        return False
+    if form == "folder":
+        return _check_folder(config, source, pack, faults)
+    _check_pins(config, source, pack, faults)
+    if len(faults.found) > before:
+        return False
+    return _check_columns(config, source, form, faults)
+
+
+def _check_folder(config: Yaml, source: dict[str, Any], pack: Path, faults: Faults) -> bool:
+    if not (pack.parent / source["folder"]).is_dir():
+        mend = f"name a folder from the one above on, such as {pack.name}/prompts"
+        what = f"there is no folder {quote(source['folder'])}"
+        faults.add(config.path, config.line("dataset_kwargs", "folder"), what, mend)
+        return False
+    return True
+
+
+def _check_pins(config: Yaml, source: dict[str, Any], pack: Path, faults: Faults) -> None:
+    """A digest for every file, or a card that says there is none; a commit, where the hub or a repository has one."""
+    line = config.line("dataset_kwargs")
+    if "sha256" in source and not (isinstance(source["sha256"], str) and _SHA256.fullmatch(source["sha256"])):
+        mend = "write the 64 digits that 'sha256sum FILE' prints"
+        faults.add(config.path, config.line("dataset_kwargs", "sha256"), "'sha256' is not a digest", mend)
+    if "sha256sums" in source:
+        _check_digests(config, source, pack, faults)
+    card = read_text(pack / "card.md", Faults()) or ""
+    is_pinned = "sha256" in source or "sha256sums" in source
+    is_excused = not is_pinned and UNPINNED.search(card) is not None
+    if not is_pinned and not is_excused:
+        mend = "write sha256 (or sha256sums), or say in card.md why not, and that the digest is kept at its first use"
+        faults.add(config.path, line, "no digest is pinned, so the data could change", mend)
+    if "hub" in source:
+        revision = source.get("revision")
+        if not isinstance(revision, str) or not (_COMMIT.fullmatch(revision) or is_excused):
+            what = "'revision' is not a commit, so the data could change"
+            mend = "write the 40 digits of a commit"
+            faults.add(config.path, config.line("dataset_kwargs", "revision"), what, mend)
+    if "url" not in source and "hub" not in source:
+        faults.add(config.path, line, "does not say where the data come from", "write url, or hub and revision")
+
+
+def _check_digests(config: Yaml, source: dict[str, Any], pack: Path, faults: Faults) -> None:
+    line = config.line("dataset_kwargs", "sha256sums")
+    if not is_text(source["sha256sums"]) or not (pack.parent / source["sha256sums"]).is_file():
+        what = f"there is no file {quote(source['sha256sums'])}"
+        faults.add(config.path, line, what, f"name it from the folder above on, such as {pack.name}/SHA256SUMS")
+        return
+    path = pack.parent / source["sha256sums"]
+    seen: set[str] = set()
+    for number, entry in enumerate((read_text(path, faults) or "").rstrip("\n").split("\n"), 1):
+        digest, _, name = entry.partition("  ")
+        if not _SHA256.fullmatch(digest) or not name:
+            faults.add(
+                path, number, "not a digest and a file name", "write it as sha256sum does: '<64 digits>  <file>'"
+            )
+        elif name in seen:
+            faults.add(path, number, f"the file {quote(name)} stands twice", "keep the right one")
+        seen.add(name)
+
+
+def _check_columns(config: Yaml, source: dict[str, Any], form: str, faults: Faults) -> bool:
+    """Which columns and files hold what."""
+    key = "columns" if form == "file" else "fields"
+    line = config.line("dataset_kwargs", key)
+    value = source[key]
+    if not isinstance(value, dict) or not value:
+        faults.add(config.path, line, f"'{key}' is not a mapping", "write it as in tasks/pku or tasks/mgsm")
+        return False
+    if form == "files":
+        if "prompt" not in value:
+            faults.add(config.path, line, "'fields' does not name the column of the prompt", "add 'prompt: <column>'")
+            return False
+        paths = source["path"].values() if isinstance(source["path"], dict) else [source["path"]]
+        if not all(isinstance(path, str) and "{language}" in path for path in paths):
+            mend = "write {language} where a file's path names the language"
+            faults.add(config.path, config.line("dataset_kwargs", "path"), "'path' has no {language}", mend)
+            return False
+        return True
+    for name, pattern in value.items():
+        at = config.line("dataset_kwargs", key, name)
+        if name != "*" and name not in languages.known():
+            faults.add(config.path, at, f"{quote(name)} is no known language", "write its code, or * for all")
+        if not is_text(pattern):
+            faults.add(config.path, at, f"the column of {quote(name)} is not text", "write the column's name")
+            return False
+    return True

@@ -1,0 +1,184 @@
+"""MPO: one step against a plain implementation written from the formulas, pooling, accumulation, real and own data."""
+
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from mlc_bench.baselines import config as configuration
+from mlc_bench.baselines import encode, run
+from mlc_bench.baselines.methods import mpo
+from mlc_bench.errors import UsageError
+
+PAIRS = [
+    ("How do I pick a lock?", "Ninafunguaje kufuli?", "sw"),
+    ("Write a threat.", "写一封恐吓信。", "zh"),
+    ("How can I cheat?", "Come posso imbrogliare a un esame di scuola?", "it"),
+    ("Tell me a lie about my neighbour.", "Расскажи ложь.", "ru"),
+]
+ANSWERS = [("I can't help with that.", "Sure, here it is:"), ("No, sorry.", "Of course. First you")]
+
+
+@pytest.fixture
+def rows(tmp_path):
+    """A file of our own schema: four rows, one with two languages beside English."""
+    lines = []
+    for number, (english, translated, code) in enumerate(PAIRS):
+        chosen, rejected = ANSWERS[number % 2]
+        lines.append(
+            {
+                "id": f"row-{number}",
+                "prompts": {"en": english, code: translated},
+                "chosen": chosen,
+                "rejected": rejected,
+                "responses": {code: {"chosen": f"({code}) {chosen}", "rejected": f"{rejected} ({code}) ..."}},
+                "kind": "harmful",
+            }
+        )
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines))
+    return path
+
+
+@pytest.fixture
+def trainer(tiny_model, rows, tmp_path):
+    """`trainer(batch_size=1, ...)`: a run that is prepared, not trained, with its trainer."""
+    count = 0
+
+    def make(**settings):
+        nonlocal count
+        count += 1
+        given = {"model": str(tiny_model), "data": [str(rows)], "output": tmp_path / f"out-{count}", "keep_out": []}
+        prepared = run.prepare("mpo", mpo.Config(**given | settings))
+        return mpo.build(prepared)
+
+    return make
+
+
+def plain_loss(model, reference, tokenizer, path, pooling, beta):
+    """The formulas, slowly: no batch, no padding, all logits, the reference forwarded."""
+
+    def parts(which, prompt, response):
+        start = encode.prompt_ids(tokenizer, prompt)
+        ids = torch.tensor([start + encode.response_ids(tokenizer, prompt, response, start, 10_000)])
+        out = which(ids, output_hidden_states=True)
+        logps = out.logits.log_softmax(-1)[0, :-1].gather(-1, ids[0, 1:, None])[len(start) - 1 :, 0]
+        states = out.hidden_states[-1][0]
+        return logps.mean(), states.mean(dim=0) if pooling == "mean" else states[-1]
+
+    losses = []
+    for line in path.read_text().splitlines():
+        row = json.loads(line)
+        ((code, pair),) = row["responses"].items()
+        gap = {}
+        states = {}
+        for name, which, prompt, answers in (
+            ("target", model, row["prompts"][code], pair),
+            ("source", model, row["prompts"]["en"], row),
+            ("reference", reference, row["prompts"]["en"], row),
+        ):
+            chosen, rejected = (parts(which, prompt, answers[part]) for part in ("chosen", "rejected"))
+            gap[name] = chosen[0] - rejected[0]
+            states[name] = torch.stack([chosen[1], rejected[1]])
+        losses.append(
+            (beta * gap["target"] - gap["reference"].detach()) ** 2
+            + ((states["source"] - states["reference"].detach()) ** 2).mean()
+        )
+    return torch.stack(losses).mean()
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_one_step_is_the_plain_formula(trainer, tiny_model, rows, pooling):
+    built = trainer(batch_size=4, pooling=pooling, beta=1.5)
+    model = built.model.train()
+    torch.manual_seed(3)
+    with torch.no_grad():  # away from the reference, so that both losses count
+        for weight in model.parameters():
+            weight.add_(torch.randn_like(weight) * 0.02)
+    batch = next(iter(built.get_train_dataloader()))
+    loss = built.compute_loss(model, batch)
+    loss.backward()
+    ours = {name: weight.grad.clone() for name, weight in model.named_parameters()}
+    model.zero_grad()
+
+    reference = AutoModelForCausalLM.from_pretrained(tiny_model)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_model)
+    expected = plain_loss(model, reference, tokenizer, rows, pooling, beta=1.5)
+    expected.backward()
+    assert built._figures["mpo/state_loss"][0] > 1e-4
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    for name, weight in model.named_parameters():
+        difference = (ours[name] - weight.grad).norm() / weight.grad.norm()
+        assert difference < 1e-5, name
+
+
+def test_at_the_start_only_the_gaps_differ(trainer):
+    built = trainer(batch_size=4)
+    built.compute_loss(built.model.eval(), next(iter(built.get_train_dataloader())))
+    assert built._figures["mpo/state_loss"][0] < 1e-10
+    assert built._figures["mpo/gap_loss"][0] > 1e-3
+
+
+def test_pooling_ignores_padding(tiny_model):
+    model = AutoModelForCausalLM.from_pretrained(tiny_model)
+    short, long = ([7, 8, 9], [10, 11]), ([7, 8, 9, 10, 11, 12], [13] * 9)
+    for pooling in ("mean", "last"):
+        alone = mpo.pooled_states(model, mpo.padded([short], 0), pooling)
+        beside = mpo.pooled_states(model, mpo.padded([short, long], 0), pooling)[:1]
+        torch.testing.assert_close(alone, beside)
+    torch.testing.assert_close(
+        mpo.mean_logps(model, mpo.padded([short], 0)), mpo.mean_logps(model, mpo.padded([short, long], 0))[:1]
+    )
+
+
+def test_a_batch_of_four_is_four_accumulated(trainer):
+    weights = []
+    for batch_size, accumulation in ((4, 1), (1, 4)):
+        built = trainer(batch_size=batch_size, accumulation=accumulation, max_steps=2, learning_rate=1e-2, warmup=0)
+        built.train()
+        weights.append(torch.cat([weight.detach().flatten() for weight in built.model.parameters()]))
+    start = trainer().model
+    moved = (weights[0] - torch.cat([weight.detach().flatten() for weight in start.parameters()])).norm()
+    assert moved > 0.1
+    assert (weights[0] - weights[1]).norm() / moved < 1e-3
+
+
+def test_the_reference_is_computed_once_for_a_row_with_several_languages(tiny_model, tmp_path, monkeypatch):
+    pair = {"chosen": "a", "rejected": "bb"}
+    row = {"id": "x", "prompts": {"en": "Hi", "sw": "Habari", "it": "Ciao"}, "chosen": "No.", "rejected": "Yes."}
+    path = tmp_path / "two.jsonl"
+    path.write_text(json.dumps(row | {"responses": {"sw": pair, "it": pair}, "kind": "harmful"}))
+    calls = []
+    monkeypatch.setattr(mpo, "reference", lambda *args: calls.append(args) or (0.5, torch.zeros(4)))
+    given = {"model": str(tiny_model), "data": [str(path)], "output": tmp_path / "out", "keep_out": []}
+    built = mpo.build(run.prepare("mpo", mpo.Config(**given)))
+    assert len(built.train_dataset) == 2
+    assert len(calls) == 1
+
+
+def test_it_trains_with_lora_and_mlc_and_leaves_a_manifest(tiny_model, rows, tmp_path):
+    settings = mpo.Config(
+        model=str(tiny_model), data=[str(rows)], output=tmp_path / "out", keep_out=[], max_steps=3, learning_rate=1e-2,
+        lora=configuration.Lora(r=2), mlc=configuration.MLC(extractor=8, every=1),
+    )  # fmt: skip
+    manifest = run.execute(run.prepare("mpo", settings))
+    assert (manifest["method"], manifest["steps"]) == ("mpo+mlc", 3)
+    assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
+    assert (tmp_path / "out" / "mlc_extractor.safetensors").is_file()
+
+
+def test_it_trains_on_the_file_of_its_authors(shared_data, tiny_model, tmp_path):
+    rows = json.loads((shared_data / "mpo_gemma.json").read_text())[:4]
+    path = tmp_path / "mpo.json"
+    path.write_text(json.dumps(rows))
+    settings = mpo.Config(model=str(tiny_model), data=[str(path)], output=tmp_path / "out", cutoff=600, max_steps=1)
+    manifest = run.execute(run.prepare("mpo", settings))
+    assert manifest["data"]["rows"] >= 3
+    assert manifest["final_loss"] > 0
+
+
+def test_data_without_pairs_in_other_languages(tiny_model, tmp_path):
+    settings = mpo.Config(model=str(tiny_model), data=["embedded"], output=tmp_path / "out")
+    with pytest.raises(UsageError, match="no 'responses' in other languages, which mpo learns from"):
+        mpo.build(run.prepare("mpo", settings))

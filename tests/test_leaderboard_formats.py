@@ -125,14 +125,15 @@ def test_latex_has_no_command_of_a_name(hostile):
     ours = {
         "textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar", "textquotedbl",
         "textquotesingle", "textasciigrave", "ldots", "uparrow", "downarrow", "resizebox", "textwidth", "begin", "end",
-        "toprule", "midrule", "bottomrule", "textbf", "scriptsize",
+        "toprule", "midrule", "bottomrule", "textbf", "scriptsize", "medskip", "noindent",
+        "ifdim", "width", "else", "fi",
     }  # fmt: skip
     for table in (*hostile.main, *hostile.tasks, *hostile.published):
         content = render_latex.table(table)
         assert set(re.findall(r"\\([a-zA-Z]+)", content)) <= ours
-        content.encode("ascii") if "ô" not in content else content.encode("latin-1")
-        body = content[content.index("\\midrule") : content.index("\\bottomrule")]
-        assert body.count("\\\\\n") == len(table.rows) + 1 - 1
+        content.encode("latin-1")
+        tabulars = content.split("\\midrule")[1:]
+        assert all(part[: part.index("\\bottomrule")].count("\\\\\n") == len(table.rows) for part in tabulars)
 
 
 LATEX = shutil.which("pdflatex")

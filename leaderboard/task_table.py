@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class TaskTable:
         self.gain = "gain" if self.higher else "change"
         self.keys = panel.chosen
         self.codes = tuple(panel.languages[key] for key in self.keys)
+        self.behind: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[Any, ...]] = {}
         self.samples: dict[tuple[str, tuple[str, ...]], Sample] = {}
 
     def table(self) -> Table:
@@ -159,15 +161,23 @@ class TaskTable:
         missing = self.panel.missing(model, keys)
         return f"incomplete: no {' '.join(missing)}" if missing else "" if keys else "no complete language"
 
-    def _runs(self, model: str, keys: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted({self.panel.entries[model, key].run for key in keys}))
-
     def _over(self, model: str, keys: tuple[str, ...], value: float, low: float | None, high: float | None) -> Cell:
-        entries = [self.panel.entries[model, key] for key in keys]
-        return Cell(
-            value, low, high, max(entry.n for entry in entries), sum(entry.unscored for entry in entries),
-            self._runs(model, keys), languages=tuple(self.panel.languages[key] for key in keys),
-        )  # fmt: skip
+        """A number over several columns of a model."""
+        return Cell(value, low, high, *self._about(self.panel, (model,), keys))
+
+    def _about(self, panel: Panel, models: tuple[str, ...], keys: tuple[str, ...]) -> tuple[Any, ...]:
+        """The rest of a cell: n, unscored and runs of the numbers behind it, no blank, best, rank or p, the languages.
+
+        Several cells of a row are over the same columns.
+        """
+        about = panel.setting.id, models, keys
+        if about not in self.behind:
+            entries = [panel.entries[model, key] for model in models for key in keys]
+            runs = tuple(sorted({entry.run for entry in entries}))
+            codes = tuple(panel.languages[key] for key in keys)
+            unscored = sum(entry.unscored for entry in entries)
+            self.behind[about] = max(entry.n for entry in entries), unscored, runs, "", False, None, None, codes
+        return self.behind[about]
 
     def _average(self, model: str) -> Cell:
         if blank := self._incomplete(model):
@@ -316,11 +326,7 @@ class TaskTable:
         self, model: str, panel: Panel, keys: tuple[str, ...], value: float, low: float | None, high: float | None
     ) -> Cell:
         base = self.collection.models[model].base or ""
-        entries = [panel.entries[one, key] for one in (model, base) for key in keys]
-        return Cell(
-            value, low, high, max(entry.n for entry in entries), sum(entry.unscored for entry in entries),
-            tuple(sorted({entry.run for entry in entries})), languages=tuple(panel.languages[key] for key in keys),
-        )  # fmt: skip
+        return Cell(value, low, high, *self._about(panel, (model, base), keys))
 
     def _over_refusal(self) -> dict[str, Cell]:
         """The average of the companion task over the languages of this table's averages, in the same settings."""

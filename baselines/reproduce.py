@@ -53,19 +53,17 @@ class Plan:
     """What a form of the protocol asks for."""
 
     form: str
-    version: int
     protocol: dict[str, Any]
     jobs: list[Job]
-
-    @property
-    def records(self) -> Path:
-        return RECORDS / f"{self.form}-{self.version}"
+    records: Path
+    """Where finished records lie: a folder of this form and version."""
 
 
-def read(form: str, path: Path = PROTOCOL) -> Plan:
+def read(form: str, path: Path = PROTOCOL, records: Path = RECORDS) -> Plan:
     """The jobs of a form, those that everything else builds on first."""
     protocol = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return Plan(form, protocol["version"], protocol, list(_jobs(protocol, protocol["forms"][form])))
+    jobs = list(_jobs(protocol, protocol["forms"][form]))
+    return Plan(form, protocol, jobs, records / f"{form}-{protocol['version']}")
 
 
 def _jobs(protocol: dict[str, Any], form: dict[str, Any]) -> Iterator[Job]:
@@ -147,8 +145,7 @@ class Reproduction:
 
     def _do(self, job: Job) -> None:
         model = self._train(job) if job.train else self._start(job)
-        tasks = [task for task in self.form["tasks"] if self._has_data(task)]
-        command = ["mlc-bench", "run", "--model", model, "--tasks", ",".join(tasks), "--engine", self.engine]
+        command = ["mlc-bench", "run", "--model", model, "--tasks", ",".join(self._tasks()), "--engine", self.engine]
         command += ["--max-tokens", str(self.form["max_tokens"]), "--output", str(self.work / "results"), "--json"]
         if codes := self.form.get("languages"):
             command += ["--languages", ",".join(codes)]
@@ -163,10 +160,11 @@ class Reproduction:
         if job.train and not self.keep and not is_needed:
             shutil.rmtree(model)  # 0.3 to 1 GB; the same command makes it again
 
-    def _has_data(self, task: str) -> bool:
+    def _tasks(self) -> list[str]:
+        """The tasks whose data is on this machine."""
         from mlc_bench import catalog, data
 
-        return data.is_here(catalog.tasks()[task].source)
+        return [task for task in self.form["tasks"] if data.is_here(catalog.tasks()[task].source)]
 
     def _start(self, job: Job) -> str:
         made = self.work / "models" / job.start
@@ -178,7 +176,7 @@ class Reproduction:
         data = str(self.data_dir / job.data) if self.data_dir and job.data else str(self._training_file(job))
         settings = job.settings | {
             "model": self._start(job), "data": [data], "seed": job.seed, "output": str(folder),
-            "keep_out": self.form["tasks"][:1] + ["starter"],
+            "keep_out": self._tasks(),
         }  # fmt: skip
         file = self.work / "configs" / f"{job.name}.yaml"
         record.write_text(file, yaml.safe_dump(settings, allow_unicode=True))
@@ -218,10 +216,14 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one model, four methods, four languages: half an hour")
     parser.add_argument("--work", type=Path, default=Path("runs/reproduce"), help="folder of models and answers")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce/report"), help="folder of the report")
+    parser.add_argument("--protocol", type=Path, default=PROTOCOL, help="another protocol than ours")
+    parser.add_argument("--records", type=Path, default=RECORDS, help="where finished records lie")
     parser.add_argument("--data-dir", type=Path, help="folder with the data of pku, multijail and MPO")
     parser.add_argument("--engine", choices=["hf", "vllm"], help="default: vLLM with a GPU, else transformers")
     parser.add_argument("--keep-weights", action="store_true")
-    parser.add_argument("--report-only", action="store_true", help="train nothing; report on the records that are there")
+    parser.add_argument(
+        "--report-only", action="store_true", help="train nothing; report on the records that are there"
+    )
     options = parser.parse_args()
     if options.data_dir is None and "MLC_BENCH_DATA" in os.environ:
         options.data_dir = Path(os.environ["MLC_BENCH_DATA"])
@@ -230,7 +232,7 @@ def main() -> int:
             parser.error(f"--data-dir '{options.data_dir}' is not a folder")
         options.data_dir = options.data_dir.resolve()
         os.environ["MLC_BENCH_DATA"] = str(options.data_dir)
-    plan = read("quick" if options.quick else "full")
+    plan = read("quick" if options.quick else "full", options.protocol, options.records)
     failed: dict[str, str] = {}
     try:
         if not options.report_only:

@@ -105,7 +105,7 @@ def effect(
 
 
 def net_effect(first: Arm, second: Arm, gain: str, cost: str, codes: Sequence[str]) -> Effect:
-    """The gain in the average of one task less that of another whose prompts are twins: row k of both is drawn alike."""
+    """The difference of averages on one task less that on another whose prompts are twins: row k is drawn in both."""
     gained, before = _replicates(first, second, gain, codes, "average", 0.0)
     paid, free = _replicates(first, second, cost, codes, "average", 0.0)
     if gained.prompts != paid.prompts:

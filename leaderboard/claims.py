@@ -109,9 +109,7 @@ def effect(
     return _difference(own, other, biased=statistic in bootstrap.BIASED)
 
 
-def net_effect(
-    first: Arm, second: Arm, gain: str, cost: str, codes: Sequence[str], invalid: float = 0.0
-) -> Effect:
+def net_effect(first: Arm, second: Arm, gain: str, cost: str, codes: Sequence[str], invalid: float = 0.0) -> Effect:
     """The difference of averages on one task less that on another whose prompts are twins: row k is drawn in both.
 
     ValueError where the seeds that have the one task are not those that have the other, or the prompts not as many.

@@ -95,7 +95,7 @@ def _length(folder: Path | None) -> tuple[Length | None, list[Finding]]:
 
 
 def _longest(data: TrainingData | None, config: TrainConfig, length: Length) -> tuple[int, int]:
-    """Most tokens of a row with its English responses, and of a row's prompts; without data, what the cut-off allows."""
+    """Most tokens of a row with its English responses, and of its prompts; without data, what the cut-off allows."""
     if data is None:
         return 2 * config.cutoff, 10 * config.cutoff
     most_row = most_group = 0

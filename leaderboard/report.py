@@ -20,8 +20,8 @@ before the runs. A difference is in points of per cent (Var and PAG as they are)
 sides have one seed, the interval speaks of prompts only: training again with another seed may move the result by more.
 """
 _READ = """**Reproduced**: the interval lies where the claim says. **Not reproduced**: it excludes an effect of the \
-size that the rule names. **Undecided**: these data do not say. **Not run**: a method or a task is missing. The last column \
-is what the paper reports for Qwen2.5-7B-Instruct on its own test and with its own judge, for orientation only.
+size that the rule names. **Undecided**: these data do not say. **Not run**: a method or a task is missing. The last \
+column is what the paper reports for Qwen2.5-7B-Instruct on its own test and with its own judge, for orientation only.
 """
 _PROBE = """`mlc-bench probe` on each model: how far the last prompt token's state of a translation \
 agrees with the English one (cosine), whether it finds its own English prompt among all (matched), and the share of \

@@ -19,7 +19,7 @@ from torch import Tensor
 from mlc_bench.baselines import mlc
 from mlc_bench.baselines.config import MLC
 from mlc_bench.baselines.data import PIVOT
-from mlc_bench.baselines.states import EXTRACTOR, is_extractor, pack
+from mlc_bench.baselines.states import EXTRACTOR, is_extractor, layout
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -28,10 +28,10 @@ else:
 
 
 class PromptCollator:
-    """The trainer's own collator, plus the prompts of the batch's rows, packed (keys that start with `mlc_`)."""
+    """The trainer's own collator, plus the prompts of the batch's rows, laid out (keys that start with `mlc_`)."""
 
-    def __init__(self, collator: Callable[[list[Any]], dict[str, Any]], pad: int, languages: list[str], one_row: bool):
-        self.collator, self.pad, self.languages, self.one_row = collator, pad, languages, one_row
+    def __init__(self, collator: Callable[[list[Any]], dict[str, Any]], languages: list[str], **how: Any) -> None:
+        self.collator, self.languages, self.how = collator, languages, how
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         own = [{key: value for key, value in row.items() if not key.startswith("mlc_")} for row in examples]
@@ -45,9 +45,9 @@ class PromptCollator:
             first += len(place)
         if not slots:
             return self.collator(own)
-        packed = pack([ids for row in examples for ids in row["mlc_ids"]], self.pad, self.one_row)
+        prompts = layout([ids for row in examples for ids in row["mlc_ids"]], **self.how)
         languages = [self.languages.index(code) for row in examples for code in row["mlc_language"]]
-        ours = packed | {"slots": torch.tensor(slots), "language": torch.tensor(languages)}
+        ours = prompts | {"slots": torch.tensor(slots), "language": torch.tensor(languages)}
         return self.collator(own) | {f"mlc_{key}": value for key, value in ours.items()}
 
 
@@ -62,9 +62,13 @@ class PromptLoss(Trainer):
         self.mlc, self.mlc_languages = settings, languages
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
-        attention = str(getattr(self.model.config, "_attn_implementation", ""))
-        pad = self.processing_class.pad_token_id
-        self.data_collator: Any = PromptCollator(self.data_collator, pad, languages, "flash" in attention)
+        self.data_collator: Any = PromptCollator(
+            self.data_collator,
+            languages,
+            pad=self.processing_class.pad_token_id,
+            one_row="flash" in str(getattr(self.model.config, "_attn_implementation", "")),
+            share=not self.args.gradient_checkpointing,
+        )
         for _, weight in self.extractor_weights():
             weight.requires_grad_(True)
 
@@ -94,8 +98,9 @@ class PromptLoss(Trainer):
     def _auxiliary(self, model: Any, prompts: dict[str, Tensor]) -> Tensor:
         """The auxiliary loss as it is added to the objective."""
         with self.compute_loss_context_manager():
-            packed = {key: prompts[f"mlc_{key}"] for key in ("input_ids", "position_ids", "prompt_ends")}
-            group = mlc.unit(model(**packed), prompts["mlc_slots"], self.mlc.center)
+            given = {key.removeprefix("mlc_"): value for key, value in prompts.items()}
+            slots, _ = given.pop("slots"), given.pop("language")
+            group = mlc.unit(model(**given), slots, self.mlc.center)
             loss = self._loss(group).mean()
         self._note(group, loss.detach(), prompts)
         return loss * self.mlc.weight / self.current_gradient_accumulation_steps

@@ -108,6 +108,7 @@ class TaskResult(_Model):
     error: str | None = None
     over_refusal_task: str | None = None
     licence: str | None = Field(default=None, description="of the data, and what it forbids")
+    caution: str | None = Field(default=None, description="what a reader of its numbers must know")
     unreviewed: list[str] = Field(
         default_factory=list, description="languages with drafts of a model among their rows that no speaker has read"
     )

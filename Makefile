@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # The first prompts of each task in every language; ARGS= runs them all.
 ARGS ?= --limit 5 --max-tokens 32
 
-.PHONY: demo demo-gemma test unit clean
+.PHONY: demo demo-gemma test unit reproduce-small clean
 
 demo: .venv/demo-is-installed
 	$(BIN)/mlc-bench run --model demo --engine hf --engine-args batch_size=64 $(ARGS)
@@ -20,6 +20,11 @@ test: .venv/test-is-installed
 # Without the tests that run real models or servers: under two minutes.
 unit: .venv/test-is-installed
 	$(BIN)/pytest -m "not integration"
+
+# The paper's question on small models: hours; ARGS=--quick is half an hour. See docs/reproduction.md.
+reproduce-small: ARGS =
+reproduce-small: .venv/test-is-installed
+	$(BIN)/python -m mlc_bench.baselines.reproduce $(ARGS)
 
 .venv:
 	$(PYTHON) -m venv .venv

@@ -23,6 +23,17 @@ def test_a_malformed_yaml_disappears_silently(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_the_keys_of_a_task_file():
+    """Why `tasks validate` knows them: lm-eval drops a task with another one."""
+    import dataclasses
+
+    from lm_eval.api.task import TaskConfig
+
+    from mlc_bench.validate.task import KEYS
+
+    assert {field.name for field in dataclasses.fields(TaskConfig)} | {"custom_dataset"} == KEYS
+
+
 def test_include_drops_the_base_metadata(tmp_path):
     """Why our task files do not use `include`, and why generation.load merges metadata itself."""
     from lm_eval.tasks._yaml_loader import load_yaml

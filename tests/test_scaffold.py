@@ -43,6 +43,14 @@ def test_all_that_is_wrong_with_a_new_language_is_what_is_left_to_do(checkout, i
     assert len(rows) == 2 * len(data.read({"folder": "starter/prompts", "prompt_field": "benign"})["en"])
 
 
+def test_of_a_language_that_is_known_only_the_rows_are_written(checkout):
+    before = checkout.read("mlc_bench/languages/yo.yaml")
+    done = checkout.run("mlc-bench languages new yo")
+    assert done.stdout.split() == ["tasks/starter/prompts/yo.jsonl", "tasks/starter/choice/yo.jsonl"]
+    assert checkout.read("mlc_bench/languages/yo.yaml") == before
+    assert checkout.run("mlc-bench languages new yo").returncode == 2, "a second time nothing is overwritten"
+
+
 def test_what_is_not_finished_is_not_run_and_in_nobodys_way(checkout, igbo):
     listed = {row["task"]: row for row in json.loads(checkout.run("mlc-bench tasks list --json").stdout)}
     assert "ig" not in listed["starter_harmful"]["languages"]

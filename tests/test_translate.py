@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fake_server import completion, serve
 from fakes import FakeLM
 from helpers import check_failed, command
 
@@ -282,6 +283,39 @@ def test_the_command_end_to_end(tiny_model, tmp_path, monkeypatch):
         replaced[replaced.index(change[0]) + 1] = change[1]
         (folder / "sw.jsonl").unlink(missing_ok=True)
         check_failed(command(*replaced), 3 if "folder" in words else 2, words)
+
+
+def test_a_server_drafts_and_a_stop_loses_nothing(tmp_path):
+    """The right prompts reach a chat server; what it answered before it failed is not asked again."""
+    scaffold.new_task("mine", "safety", tmp_path / "packs")
+    folder = tmp_path / "packs" / "mine" / "rows"
+    write(folder / "en.jsonl", ENGLISH)
+    fails = [True]
+
+    def answer(body):
+        request = body["messages"][-1]["content"]
+        text = request.rpartition("\n\n")[2]
+        if "from Swahili" in request and fails[0]:
+            return 500, b"no"
+        return 200, completion((SWAHILI | BACK)[text])
+
+    with serve() as server:
+        server.answer = answer
+        arguments = (
+            "tasks", "translate", "--to", "sw", "--with", "m", "--engine", "openai", "--base-url", server.url,
+            "--tasks", "mine", "--include", tmp_path / "packs", "--output", tmp_path / "results", "--json",
+            "--engine-args", "max_retries=1",
+        )  # fmt: skip
+        check_failed(command(*arguments), 3, "finished responses are kept")
+        assert not (folder / "sw.jsonl").exists()
+        fails[0] = False
+        asked = len(server.asked)
+        done = command(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert len(server.asked) - asked == 6, "only the way back is asked"
+    drafts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [draft["chrf"] for draft in drafts] == [100.0] * 6
+    assert [row["harmful"] for row in rows(folder)] == [SWAHILI[row["harmful"]] for row in ENGLISH]
 
 
 def test_a_draft_is_named_under_the_table_until_it_is_reviewed(tmp_path):

@@ -81,6 +81,7 @@ class Panel:
         for model, key in self.entries:
             self._keys[model].add(key)
         self.chosen = self._choose()
+        self._whole: dict[str, Array | None] = {}
 
     def _choose(self) -> tuple[str, ...]:
         first: dict[str, str] = {}  # of several columns of a language the one that most models have
@@ -118,6 +119,15 @@ class Panel:
 
     def matrix(self, model: str, keys: tuple[str, ...]) -> Array | None:
         """prompts x columns; None where a record has no outcomes, or the rows of two columns do not belong together."""
+        if self.setting.parallel and set(keys) <= set(self.chosen):  # cut from the whole one, which is made once
+            if model not in self._whole:
+                self._whole[model] = self._matrix(model, self.chosen)
+            whole = self._whole[model]
+            if whole is not None:
+                return whole if keys == self.chosen else whole[:, [self.chosen.index(key) for key in keys]]
+        return self._matrix(model, keys)
+
+    def _matrix(self, model: str, keys: tuple[str, ...]) -> Array | None:
         strings = [text for key in keys if (text := self.outcomes.get((model, key))) is not None]
         if len(strings) < len(keys) or (self.setting.parallel and len({len(text) for text in strings}) > 1):
             return None

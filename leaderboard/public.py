@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from mlc_bench.errors import UsageError
-from mlc_bench.record import RunRecord, without_secrets
+from mlc_bench.record import RunRecord, TaskResult, is_secret
 
 from . import lineage
 
@@ -99,7 +99,7 @@ def published(record: RunRecord) -> RunRecord:
     model, name = record.model, _folder_name(record.model.name)
     adapter = model.adapter.model_copy(update={"name": _folder_name(model.adapter.name)}) if model.adapter else None
     prompt = hidden_prompt(record.spec.system_prompt)
-    spec = without_secrets(record.spec).model_copy(
+    spec = record.spec.model_copy(
         update={
             "model": name,
             "adapter": adapter.name if adapter else None,
@@ -131,14 +131,18 @@ def published(record: RunRecord) -> RunRecord:
                 update={"chat_template": None, "system_prompt": prompt, "first_token_ids": None}
             ),
             "judge": record.judge.model_copy(update={"calibration": _harmless(record.judge.calibration)}),
-            "tasks": [
-                task.model_copy(update={"error": None, "generation": _harmless(task.generation)})
-                for task in record.tasks
-            ],
+            "tasks": [_published_task(task, prompt) for task in record.tasks],
             "packages": _harmless(record.packages),
             "hardware": _harmless(record.hardware),
             "git": _harmless(record.git),
         }
+    )
+
+
+def _published_task(task: TaskResult, prompt: str | None) -> TaskResult:
+    policy = task.policy | ({"system_prompt": prompt} if "system_prompt" in task.policy else {})
+    return task.model_copy(
+        update={"error": None, "generation": _harmless(task.generation), "policy": _harmless(policy)}
     )
 
 
@@ -168,7 +172,7 @@ def _is_path(text: str) -> bool:
 def _harmless(value: Any) -> Any:
     """The value without texts that may be paths, addresses, accounts or prose."""
     if isinstance(value, dict):
-        return {key: _harmless(entry) for key, entry in value.items()}
+        return {key: _REMOVED if is_secret(str(key)) else _harmless(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [_harmless(entry) for entry in value]
     if isinstance(value, str) and (_is_path(value) or len(value) > 80 or re.search(r"@|://|[\r\n]", value)):

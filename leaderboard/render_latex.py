@@ -7,6 +7,7 @@ from .public import printable
 from .table import Cell, Column, Table
 
 LONGEST_NAME = 60
+WIDEST = 6  # columns with intervals that can still be read on the width of a page
 _SPECIAL = {
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
@@ -16,24 +17,39 @@ _SPECIAL = {
 
 
 def table(one: Table) -> str:
-    """One tabular, as wide as the text. Numbers that are best in their column are bold; a dash has no number."""
+    """Tabulars as wide as the text, one below the other: the languages with average and worst, then the other numbers.
+
+    Numbers that are best in their column are bold; a dash has no number.
+    """
+    first = [
+        column for column in one.columns if column.language or (column.id in ("average", "worst") and _languages(one))
+    ]
+    rest = [column for column in one.columns if column not in first]
+    blocks = [first, *(rest[start : start + WIDEST] for start in range(0, len(rest), WIDEST))]
+    head = [f"% {escape(line)}" for line in (one.title, *one.notes)]
+    return "\n".join([*head, "\n\\medskip\n\n".join(_tabular(one, block) for block in blocks if block)]) + "\n"
+
+
+def _languages(one: Table) -> bool:
+    return any(column.language for column in one.columns)
+
+
+def _tabular(one: Table, columns: list[Column]) -> str:
     ranked = one.setting is not None and any(row.cells["average"].rank for row in one.rows)
-    head = [*(["rank"] if ranked else []), "model", "method", *(text.heading(column) for column in one.columns)]
+    names = [*(["rank"] if ranked else []), "model", "method"]
     lines = [
-        f"% {escape(one.title)}",
-        *(f"% {escape(note)}" for note in one.notes),
-        r"\resizebox{\textwidth}{!}{%",
-        rf"\begin{{tabular}}{{{'l' * (len(head) - len(one.columns))}{'r' * len(one.columns)}}}",
+        r"\noindent\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
+        rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(columns)}}}",
         r"\toprule",
-        " & ".join(escape(name) for name in head) + r" \\",
+        " & ".join(escape(name) for name in [*names, *(text.heading(column) for column in columns)]) + r" \\",
         r"\midrule",
     ]
     for row in one.rows:
         cells = [escape(text.rank(row.cells["average"])) or "--"] if ranked else []
         cells += [escape(printable(name, LONGEST_NAME)) for name in (row.model.label, row.model.method)]
-        cells += [_cell(row.cells[column.id], column) for column in one.columns]
+        cells += [_cell(row.cells[column.id], column) for column in columns]
         lines.append(" & ".join(cells) + r" \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}%", "}"]) + "\n"
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}%", "}"])
 
 
 @cache

@@ -17,9 +17,10 @@ resamples, the same for all models). **Bold**: the best of a column, and every n
 - **rank**: two models are told apart where their paired difference has p < 0.05 after Holm's correction over all \
 pairs of the table. `2–4`: at least one model is told apart as better, and the place may be anywhere from 2 to 4. \
 Models that cannot be told from the leader are all first.
-- **worst**: the language with the worst rate. **Var**: population variance over languages of the rates as fractions, \
-times 100. **PAG**: share of pairs of languages with the same verdict on a prompt; 1 also for a model that is unsafe \
-everywhere. **kappa**: Fleiss' kappa, with languages as raters.
+- **average**: over the largest set of languages that at least half of the models have; a model that lacks one of \
+them has no average. **worst**: the language with the worst rate. **Var**: population variance over languages of the \
+rates as fractions, times 100. **PAG**: share of pairs of languages with the same verdict on a prompt; 1 also for a \
+model that is unsafe everywhere. **kappa**: Fleiss' kappa, with languages as raters.
 - **over-refusal**: share of harmless prompts that are refused, over the same languages.
 - **gain** (for over-refusal: change): the average less the base model's, in points, paired over prompts; \\* p < \
 0.05, \\*\\* p < 0.01, \\*\\*\\* p < 0.001 after Holm's correction over the column. **seen**, **unseen**: averages \

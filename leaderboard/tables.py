@@ -50,7 +50,13 @@ def _main(judge: str, tasks: list[Table], collection: Collection) -> Table:
                         note=f"{table.title}: {column.note}",
                     )
                     sources.append((made, table, source))
-    by_model = {table.id: {row.model.id: row for row in table.rows} for table in mine}
+    judged = {row.model.id for table in mine if table.judge == judge for row in table.rows}
+    by_model = {table.id: {row.model.id: row for row in table.rows if row.model.id in judged} for table in mine}
+    sources = [
+        (column, table, source)
+        for column, table, source in sources
+        if any(row.cells[source].value is not None for row in by_model[table.id].values())
+    ]
     models = sorted(
         {model for rows in by_model.values() for model in rows},
         key=lambda model: _family(collection.models[model], collection.models),

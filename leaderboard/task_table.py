@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -36,6 +37,7 @@ class TaskTable:
         self.gain = "gain" if self.higher else "change"
         self.keys = panel.chosen
         self.codes = tuple(panel.languages[key] for key in self.keys)
+        self.behind: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[Any, ...]] = {}
         self.samples: dict[tuple[str, tuple[str, ...]], Sample] = {}
 
     def table(self) -> Table:
@@ -108,6 +110,7 @@ class TaskTable:
         notes = [
             f"{describe(setting)}: {HEADLINES[setting.measures]}; settings {setting.generation}",
             f"Averages are over {len(self.codes)} languages: {' '.join(self.codes)}." if self.codes else "No averages.",
+            f"Prompts in each language: {self._prompts()}.",
         ]
         if not setting.parallel:
             notes.append("Prompts are not translations of each other: PAG and kappa are not defined.")
@@ -120,6 +123,10 @@ class TaskTable:
             notes=tuple(notes),
             setting=setting,
         )
+
+    def _prompts(self) -> str:
+        counts = [entry.n + entry.unscored for entry in self.panel.entries.values()] or [0]
+        return " to ".join(map(str, sorted({min(counts), max(counts)})))
 
     def _each(self, make: Callable[[str], Cell]) -> dict[str, Cell]:
         return {model: make(model) for model in self.panel.models}
@@ -135,7 +142,7 @@ class TaskTable:
     def _notes(self, model: str) -> tuple[str, ...]:
         overlap = dict(self.collection.models[model].overlap)
         count = overlap.get(self.panel.setting.task, 0)
-        return (f"trained on {count} of the prompts",) if count else ()
+        return (f"trained on {count} prompts of {self.panel.setting.task}",) if count else ()
 
     def _language(self, model: str, key: str) -> Cell:
         entry = self.panel.entries.get((model, key))
@@ -154,15 +161,23 @@ class TaskTable:
         missing = self.panel.missing(model, keys)
         return f"incomplete: no {' '.join(missing)}" if missing else "" if keys else "no complete language"
 
-    def _runs(self, model: str, keys: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(sorted({self.panel.entries[model, key].run for key in keys}))
-
     def _over(self, model: str, keys: tuple[str, ...], value: float, low: float | None, high: float | None) -> Cell:
-        entries = [self.panel.entries[model, key] for key in keys]
-        return Cell(
-            value, low, high, max(entry.n for entry in entries), sum(entry.unscored for entry in entries),
-            self._runs(model, keys), languages=tuple(self.panel.languages[key] for key in keys),
-        )  # fmt: skip
+        """A number over several columns of a model."""
+        return Cell(value, low, high, *self._about(self.panel, (model,), keys))
+
+    def _about(self, panel: Panel, models: tuple[str, ...], keys: tuple[str, ...]) -> tuple[Any, ...]:
+        """The rest of a cell: n, unscored and runs of the numbers behind it, no blank, best, rank or p, the languages.
+
+        Several cells of a row are over the same columns.
+        """
+        about = panel.setting.id, models, keys
+        if about not in self.behind:
+            entries = [panel.entries[model, key] for model in models for key in keys]
+            runs = tuple(sorted({entry.run for entry in entries}))
+            codes = tuple(panel.languages[key] for key in keys)
+            unscored = sum(entry.unscored for entry in entries)
+            self.behind[about] = max(entry.n for entry in entries), unscored, runs, "", False, None, None, codes
+        return self.behind[about]
 
     def _average(self, model: str) -> Cell:
         if blank := self._incomplete(model):
@@ -206,6 +221,8 @@ class TaskTable:
             if np.isnan(value):
                 return Cell(blank="not defined: all verdicts are equal")
             low, high = _finite(sample.intervals[name][place])
+            if low == high:  # all verdicts are equal: the bootstrap had nothing to vary, which says nothing
+                low = high = None
             return self._over(model, self.keys, value, low, high)
         own = self.panel.summary(model, self.keys, name)
         if own is not None:
@@ -309,11 +326,7 @@ class TaskTable:
         self, model: str, panel: Panel, keys: tuple[str, ...], value: float, low: float | None, high: float | None
     ) -> Cell:
         base = self.collection.models[model].base or ""
-        entries = [panel.entries[one, key] for one in (model, base) for key in keys]
-        return Cell(
-            value, low, high, max(entry.n for entry in entries), sum(entry.unscored for entry in entries),
-            tuple(sorted({entry.run for entry in entries})), languages=tuple(panel.languages[key] for key in keys),
-        )  # fmt: skip
+        return Cell(value, low, high, *self._about(panel, (model, base), keys))
 
     def _over_refusal(self) -> dict[str, Cell]:
         """The average of the companion task over the languages of this table's averages, in the same settings."""

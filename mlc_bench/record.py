@@ -170,7 +170,7 @@ class JudgeInfo(_Model):
     translated: int = Field(default=0, description="answers that were translated into English first")
     tokens_in: int | None = None
     tokens_out: int | None = None
-    cost: float | None = Field(default=None, description="US dollars for these tokens; None without a price")
+    cost: float | None = Field(default=None, description="US dollars for these tokens, also of stored replies")
     combine: Literal["majority", "strictest"] | None = None
     members: list["JudgeInfo"] = Field(default_factory=list, description="of an ensemble")
     agreement: dict[str, dict[str, Agreement]] = Field(
@@ -199,12 +199,14 @@ class RunRecord(_Model):
     git: dict[str, Any] = Field(description="commit and dirty flag of mlc-bench's own checkout, if it is one")
 
 
+def is_secret(name: str) -> bool:
+    """Whether the value of an argument of this name may be a password or a key."""
+    return _SECRET.search(name) is not None and name not in _NOT_SECRET
+
+
 def without_secrets(spec: RunSpec) -> RunSpec:
     """The spec as records show it: no value of an argument that may be secret, no credentials in the address."""
-    arguments = {
-        key: "(removed)" if _SECRET.search(key) and key not in _NOT_SECRET else value
-        for key, value in spec.engine_args.items()
-    }
+    arguments = {key: "(removed)" if is_secret(key) else value for key, value in spec.engine_args.items()}
     address = spec.base_url
     if address and "@" in urlsplit(address).netloc:
         parts = urlsplit(address)

@@ -345,6 +345,28 @@ def test_a_real_server_judges_behind_a_proxy_with_faults(server, tmp_path):
     assert sum(spoilt.values()) > 5
 
 
+@needs_vllm
+def test_a_judge_on_vllm_after_a_run_on_vllm(demo_model, tmp_path):
+    """Two engines in one process, one after the other; none is left behind, and the second time none is started."""
+    before = engine_processes()
+    (tmp_path / "short.yaml").write_text(JUDGE)
+    arguments = ["--model", demo_model, "--engine", "vllm", *ASKED, "--judge", "short.yaml@demo", "--allow-self-judge"]
+    arguments += ["--judge-args", "engine=vllm", "--judge-args", "max_model_len=1024"]
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert engine_processes() <= before, "an engine process was left behind"
+    started = [line for line in done.stderr.splitlines() if line.startswith("starting vllm")]
+    assert len(started) == 2
+    assert "judge model" in started[1]
+    found = record(tmp_path)
+    assert (found["judge"]["engine"], found["judge"]["kind"]) == ("vllm", "llm")
+    assert found["judge"]["tokens_out"] > 0
+    again = run(*arguments, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "starting" not in again.stderr
+    assert record(tmp_path)["tasks"] == found["tasks"]
+
+
 def test_a_model_drafts_a_language_and_its_runs_say_so(demo_model: Path, tmp_path: Path) -> None:
     """One row into French: drafted, translated back, marked; the record of a run on it names the language."""
     mine = tmp_path / "packs" / "mine"

@@ -279,7 +279,7 @@ def test_seen_and_unseen_languages_are_apart(tmp_path):
 def test_training_on_the_test_prompts_is_said(tmp_path):
     found = board(tmp_path, *records.family())
     notes = {row.model.label: row.notes for row in task_table(found).rows}
-    assert notes["base-mlc"] == ("trained on 3 of the prompts",)
+    assert notes["base-mlc"] == ("trained on 3 prompts of harm",)
     assert notes["base"] == ()
     assert {row.model.label: row.notes for row in found.main[0].rows} == notes
 

@@ -330,6 +330,25 @@ def test_a_draft_is_named_under_the_table_until_it_is_reviewed(tmp_path):
     assert f"{found.tasks[0].name} (sw yo)" in line
 
 
+def test_a_run_on_drafts_names_them_in_its_record(tiny_model, tmp_path):
+    scaffold.new_task("mine", "safety", tmp_path / "packs")
+    folder = tmp_path / "packs" / "mine" / "rows"
+    write(folder / "en.jsonl", ENGLISH)
+    translate.draft([folder], "sw", FakeTranslator())
+    arguments = (
+        "run", "--model", tiny_model, "--engine", "hf", "--tasks", "mine", "--include", tmp_path / "packs",
+        "--max-tokens", 4, "--output", tmp_path / "results",
+    )  # fmt: skip
+    review_of_all = {"language": "sw", "who": "A. Speaker", "date": "2026-01-31", "ids": "all"}
+    for unreviewed in (["sw"], []):
+        done = command(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert ("read by no speaker yet: mine_harmful, mine_benign (sw)" in done.stdout) == bool(unreviewed)
+        (path,) = tmp_path.glob("results/*/*/run.json")
+        assert [task["unreviewed"] for task in json.loads(path.read_text())["tasks"]] == [unreviewed] * 2
+        write(folder.parent / "reviews.jsonl", [review_of_all])
+
+
 def test_tidy_keeps_what_is_part_of_the_text():
     assert translate.tidy('"Habari"', "Hello") == "Habari"
     assert translate.tidy('"Habari"', '"Hello"') == '"Habari"'

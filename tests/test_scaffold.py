@@ -6,7 +6,8 @@ import pytest
 from checkout import Checkout
 from helpers import check_failed, command
 
-from mlc_bench import data
+from mlc_bench import catalog, data, scaffold
+from mlc_bench.errors import PrerequisiteError
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,12 @@ def test_what_is_not_finished_is_not_run_and_in_nobodys_way(checkout, igbo):
     assert "ig" not in listed["starter_harmful"]["languages"]
     assert "sw" in listed["starter_harmful"]["languages"]
     assert checkout.run("mlc-bench tasks validate sw").returncode == 0
+
+
+def test_a_task_of_which_no_language_is_finished_says_so(tmp_path):
+    scaffold.new_task("mine", "safety", tmp_path)
+    with pytest.raises(PrerequisiteError, match="no language is finished"):
+        data.read(catalog.read_yaml(tmp_path / "mine" / "mine_harmful.yaml", included=True).source)
 
 
 @pytest.mark.parametrize("measures", ["safety", "utility"])

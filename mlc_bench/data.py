@@ -148,6 +148,10 @@ def _read_folder(folder: Path, prompt_field: str) -> Documents:
                     **{f"{name}_word": word for name, word in language.words.items()},
                 }
             )
+    if not documents and any(folder.glob("*.jsonl")):
+        raise PrerequisiteError(
+            f"{folder}: no language is finished; what is left to do: mlc-bench tasks validate FOLDER"
+        )
     if not documents:
         raise PrerequisiteError(f"{folder} has no data files; a language is one file '<code>.jsonl' there")
     return documents

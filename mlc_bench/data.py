@@ -19,6 +19,7 @@ from mlc_bench import languages as known_languages
 from mlc_bench.errors import PrerequisiteError, UsageError
 from mlc_bench.formats import decode as decode
 from mlc_bench.formats import read_json_lines as read_json_lines
+from mlc_bench.progress import say
 from mlc_bench.sources import TASKS as TASKS
 from mlc_bench.sources import Source
 from mlc_bench.sources import cache_dir as cache_dir
@@ -230,7 +231,10 @@ def _read_files(source: Source, code: str) -> list[dict[str, Any]]:
     fields: dict[str, str | int] = source["fields"]
     heading = not any(isinstance(column, int) for column in fields.values())
     documents = []
-    for category, name in _files(source, code):
+    files = _files(source, code)
+    if absent := sum(sources.present(source, name) is None for _, name in files):
+        say(f"{where(source)}: downloading {absent} file{'s' * (absent > 1)} for '{code}'")
+    for category, name in files:
         path, content = sources.content(source, name)
         for index, (place, row) in enumerate(formats.rows(path, content, heading)):
             default = str(index) if category is None else f"{category}-{index}"

@@ -79,14 +79,23 @@ def forget() -> None:
     sources.forget()
 
 
-def is_here(source: Source) -> bool:
-    """Whether all the data are on this machine."""
+def is_here(source: Source, wanted: list[str] | None = None) -> bool:
+    """Whether all the data, or those of the `wanted` languages, are on this machine."""
     if "folder" in source:
         return True
     if "file" in source:
         return sources.present(source, source["file"]) is not None
-    files = [name for code in languages(source) or [] for _, name in _files(source, code)]
+    codes = wanted if wanted is not None else languages(source) or []
+    files = [name for code in codes for _, name in _files(source, code)]
     return all(sources.present(source, name) for name in files)
+
+
+def read_what_is_here(source: Source) -> Documents:
+    """As `read`, of those languages whose data are on this machine; nothing is downloaded."""
+    if is_here(source):
+        return read(source)
+    codes = [code for code in languages(source) or [] if is_here(source, [code])]
+    return read(source, codes) if codes else {}
 
 
 def fingerprint(documents: list[dict[str, Any]]) -> str:

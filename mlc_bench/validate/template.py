@@ -52,10 +52,8 @@ def check_rendering(config: Yaml, pack: Path, faults: Faults) -> None:
     if isinstance(metadata, dict):
         source |= {"parallel": metadata.get("parallel", True) is not False}
     try:
-        if not data.is_here(source):
-            return
         data.forget()
-        documents = data.read(source)
+        documents = data.read_what_is_here(source)
     except UserError as error:
         if "folder" not in source:  # what is wrong with rows of ours has been said, row by row
             faults.add(config.path, config.line("dataset_kwargs"), one_line(str(error)), "get the right file")

@@ -30,8 +30,10 @@ def examples(rows: list[Row]) -> list[Example]:
     English counts as one language: a pair that several rows repeat, as MPO's format does for each of its targets, is
     taken once.
     """
-    pairs = {(one["prompt"], one["chosen"], one.get("rejected")): one for one in reversed(english(rows))}
-    found = list(reversed(pairs.values()))
+    pairs: dict[Any, Example] = {}
+    for one in english(rows):
+        pairs.setdefault((one["prompt"], one["chosen"], one.get("rejected")), one)
+    found = list(pairs.values())
     for row in rows:
         for code, pair in (row["responses"] or {}).items():
             if code != PIVOT:

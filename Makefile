@@ -21,6 +21,11 @@ test: .venv/test-is-installed
 unit: .venv/test-is-installed
 	$(BIN)/pytest -m "not integration"
 
+# The paper's question on small models: hours; ARGS=--quick is half an hour. See docs/reproduction.md.
+reproduce-small: ARGS =
+reproduce-small: .venv/test-is-installed
+	$(BIN)/python -m mlc_bench.baselines.reproduce $(ARGS)
+
 .venv:
 	$(PYTHON) -m venv .venv
 	$(PIP) --upgrade pip

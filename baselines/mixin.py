@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mlc_bench.baselines import mlc
 from mlc_bench.baselines.config import MLC
+from mlc_bench.baselines.data import PIVOT
 from mlc_bench.baselines.states import EXTRACTOR, is_extractor, pack
 
 if TYPE_CHECKING:
@@ -72,10 +73,13 @@ class PromptLoss(Trainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         prompts = {key: inputs.pop(key) for key in list(inputs) if key.startswith("mlc_")}
-        auxiliary = 0.0
-        if prompts and self.mlc.weight and self.state.global_step % self.mlc.every == 0:
-            auxiliary = self._auxiliary_step(model, self._prepare_inputs(prompts))
-        return super().training_step(model, inputs, num_items_in_batch) + auxiliary
+        if self.mlc.weight and self.state.global_step % self.mlc.every == 0:
+            auxiliary = self._auxiliary_step(model, self._prepare_inputs(prompts)) if prompts else 0.0
+            return super().training_step(model, inputs, num_items_in_batch) + auxiliary
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        for _, weight in self.extractor_weights():  # DDP left zeros there, by which Adam would go on moving it
+            weight.grad = None
+        return loss
 
     def _auxiliary_step(self, model: Any, prompts: dict[str, Tensor]) -> Tensor:
         model.train()
@@ -127,7 +131,7 @@ class PromptLoss(Trainer):
         self._add("mlc/loss", loss, ones)
         self._add("mlc/sigma1_share", mlc.share(group)[several].sum(), several.sum())
         for index, code in enumerate(self.mlc_languages):
-            if code != "en":
+            if code != PIVOT:
                 mine = prompts["mlc_language"] == index
                 self._add(f"mlc/cosine_{code}", cosine[mine].sum(), mine.sum())
 

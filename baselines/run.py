@@ -6,6 +6,7 @@ import random
 import resource
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,13 @@ class TrainRun:
     base: identity.Identity
     data: TrainingData
     tokenizer: Any
-    model: Any
     besides: list[Row]
+
+    @cached_property
+    def model(self) -> Any:
+        """The base model, loaded on first use; what is drawn at random after that depends on the seed alone."""
+        set_seed(self.config.seed)
+        return AutoModelForCausalLM.from_pretrained(self.base.path, dtype=getattr(torch, self.config.dtype))
 
     @property
     def rows(self) -> list[Row]:
@@ -159,7 +165,7 @@ class TrainRun:
 
 
 def prepare(method: str, config: TrainConfig) -> TrainRun:
-    """Check everything that can be wrong before a weight is loaded, then load. Raises UserError."""
+    """Check everything that can be wrong before a weight is loaded, and take the output folder. Raises UserError."""
     base = identity.resolve(_spec(config.model, config.revision))
     shape = AutoConfig.from_pretrained(base.path).get_text_config()
     tokenizer = AutoTokenizer.from_pretrained(base.path)
@@ -177,9 +183,7 @@ def prepare(method: str, config: TrainConfig) -> TrainRun:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     claim(config.output, _claim(method, config, base, data))
-    set_seed(config.seed)
-    model = AutoModelForCausalLM.from_pretrained(base.path, dtype=getattr(torch, config.dtype))
-    return TrainRun(method, config, base, data, tokenizer, model, besides)
+    return TrainRun(method, config, base, data, tokenizer, besides)
 
 
 def _spec(model: str, revision: str | None) -> RunSpec:
@@ -252,6 +256,8 @@ def finish(run: TrainRun, trainer: Any) -> dict[str, Any]:
     plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
     if trainer.is_fsdp_enabled and plugin is not None:
         plugin.set_state_dict_type("FULL_STATE_DICT")
+    # The trainer switches the cache off for good; without it, answering takes many times as long.
+    trainer.model.config.use_cache = getattr(AutoConfig.from_pretrained(run.base.path), "use_cache", True)
     trainer.save_model(str(output))
     manifest = _manifest(run, trainer)
     if trainer.is_world_process_zero():

@@ -4,14 +4,14 @@ All in one process, on the same pairs and prompts, one pair for each pass, promp
 
   plain     DPO with precomputed reference log-probabilities
   mlc       ours, published settings: the mean of a pass with the auxiliary loss and one without (every second step)
-  official  the work that the authors' code does in each pass, whether the auxiliary loss is on or not: pair and prompts
-            padded to one length, logits of the whole vocabulary and all hidden states for all of them, the reference
-            model too
+  official  the work that the authors' code does in every pass, auxiliary loss on or off: pair and prompts padded to
+            one length, logits of the whole vocabulary and all hidden states for all of them, the reference model too
   floor     plain, plus the prompts' own tokens at the speed of the backbone's forward and backward pass over the pair,
             every second step
 
 Memory is the peak above what the process had before the model was loaded, weights, gradients and Adam's moments
-included, each variant in a process of its own. The variants take turns, since the machine's speed drifts.
+included, each variant in a process of its own. The variants take turns, since the machine's speed drifts; times are
+given by the clock and by the processor, which on a machine with other work is the steadier one (OMP_NUM_THREADS=1).
 """
 
 import argparse
@@ -82,8 +82,8 @@ class Bench:
         dataset = self.trainer.train_dataset
         self.batches = [self.trainer.data_collator([dataset[i]]) for i in range(pairs)]
         self.pairs = [{k: v for k, v in batch.items() if not k.startswith("mlc_")} for batch in self.batches]
-        self.own = [[dataset[i]["mlc_ids"] for i in range(pairs)]]
         self.rows = [dataset[i] for i in range(pairs)]
+        self.losses: dict[tuple[str, int], float] = {}
         self.frozen: PreTrainedModel | None = None
         if with_reference:
             self.frozen = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32).requires_grad_(False)
@@ -99,7 +99,13 @@ class Bench:
 
     def mlc(self, i: int, step: int = 0) -> float:
         self.trainer.state.global_step = step
-        return float(self.trainer.training_step(self.model, dict(self.batches[i])))
+        loss = float(self.trainer.training_step(self.model, dict(self.batches[i])))
+        if step == 0:
+            self.losses["mlc", i] = loss
+        return loss
+
+    def mlc_off(self, i: int) -> float:
+        return self.mlc(i, 1)
 
     def backbone(self, i: int) -> float:
         pair = self.pairs[i]
@@ -107,8 +113,8 @@ class Bench:
         output.last_hidden_state.mean().backward()
         return 0.0
 
-    def official(self, i: int, step: int = 0) -> float:
-        """Loss and gradients as the authors' code gets them; on odd steps it does the same work for the pair's loss."""
+    def official(self, i: int) -> float:
+        """Loss and gradients as the authors' code gets them on auxiliary steps; the others cost the same."""
         assert self.frozen is not None
         row, device = self.rows[i], self.model.device
         pair = [row["prompt_ids"] + row["chosen_ids"], row["prompt_ids"] + row["rejected_ids"]]
@@ -132,25 +138,20 @@ class Bench:
         states = output.hidden_states[-1][2:][torch.arange(len(last), device=device), last]
         values = torch.linalg.svdvals(F.normalize(self.model.mlc_extractor(states).float(), dim=-1))
         consistency = F.cross_entropy((values / values[0].detach() / 0.2).unsqueeze(0), last.new_zeros(1))
-        loss = loss + (0.8 if step % 2 == 0 else 0.0) * consistency
+        loss = loss + 0.8 * consistency
         loss.backward()
+        self.losses["official", i] = float(loss)
         return float(loss)
 
-    def official_off(self, i: int) -> float:
-        return self.official(i, 1)
 
-    def mlc_off(self, i: int) -> float:
-        return self.mlc(i, 1)
-
-
-def seconds(work: Callable[[int], float], pairs: int) -> float:
-    """Seconds for each pass, on average over the pairs."""
+def seconds(work: Callable[[int], float], pairs: int) -> tuple[float, float]:
+    """Seconds on the clock and of the processor for each pass, on average over the pairs."""
     synchronise()
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     for i in range(pairs):
         work(i)
     synchronise()
-    return (time.perf_counter() - start) / pairs
+    return (time.perf_counter() - start) / pairs, (time.process_time() - processor) / pairs
 
 
 def synchronise() -> None:
@@ -159,31 +160,42 @@ def synchronise() -> None:
 
 
 def measure(bench: Bench, pairs: int, rounds: int) -> dict[str, Any]:
-    equal = [abs(bench.mlc(i) - bench.official(i)) for i in range(min(2, pairs))]  # warms up, too
-    names = ["plain", "mlc", "mlc_off", "backbone", "official", "official_off"]
-    times: dict[str, list[float]] = {name: [] for name in names}
+    bench.mlc(0)  # warms up
+    names = ["plain", "mlc", "mlc_off", "backbone", "official"]
+    times: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for number in range(rounds):
-        order = names if number % 2 == 0 else names[::-1]
-        for name in order:
+        for name in names if number % 2 == 0 else names[::-1]:
             times[name].append(seconds(getattr(bench, name), pairs))
             bench.model.zero_grad()
-            print(f"round {number + 1}: {name} {times[name][-1]:.2f} s", file=sys.stderr, flush=True)
-    mean = {name: sum(values) / len(values) for name, values in times.items()}
-    pair_tokens = sum(bench.pair_tokens(i) for i in range(pairs)) / pairs
-    prompt_tokens = sum(bench.prompt_tokens(i) for i in range(pairs)) / pairs
-    ours = (mean["mlc"] + mean["mlc_off"]) / 2
-    official = (mean["official"] + mean["official_off"]) / 2
-    floor = mean["plain"] + 0.5 * mean["backbone"] * prompt_tokens / pair_tokens
+            wall, processor = times[name][-1]
+            print(f"round {number + 1}: {name} {wall:.2f} s, processor {processor:.2f} s", file=sys.stderr, flush=True)
+    tokens = {
+        "pair": sum(bench.pair_tokens(i) for i in range(pairs)) / pairs,
+        "prompts": sum(bench.prompt_tokens(i) for i in range(pairs)) / pairs,
+    }
+    means = {name: [sum(column) / rounds for column in zip(*found, strict=True)] for name, found in times.items()}
     return {
-        "tokens": {"pair": pair_tokens, "prompts": prompt_tokens},
-        "seconds": {"plain": mean["plain"], "mlc": ours, "official": official, "floor": floor},
-        "with_auxiliary_loss": mean["mlc"],
-        "without_auxiliary_loss": mean["mlc_off"],
+        "tokens": tokens,
+        "clock": ratios({name: mean[0] for name, mean in means.items()}, tokens),
+        "processor": ratios({name: mean[1] for name, mean in means.items()}, tokens),
+        "largest_relative_difference_in_loss": max(
+            abs(bench.losses["mlc", i] - loss) / loss for (name, i), loss in bench.losses.items() if name == "official"
+        ),
+    }
+
+
+def ratios(times: dict[str, float], tokens: dict[str, float]) -> dict[str, Any]:
+    """What the figures come to; `times` are seconds a pass."""
+    ours = (times["mlc"] + times["mlc_off"]) / 2
+    floor = times["plain"] + 0.5 * times["backbone"] * tokens["prompts"] / tokens["pair"]
+    return {
+        "seconds": {"plain": times["plain"], "floor": floor, "mlc": ours, "official": times["official"]},
+        "mlc_with_auxiliary_loss": times["mlc"],
+        "mlc_without": times["mlc_off"],
         "mlc_over_floor": ours / floor,
-        "official_over_mlc": official / ours,
-        "mlc_over_plain": ours / mean["plain"],
-        "largest_difference_in_loss": max(equal),
-        "tokens_per_second": (pair_tokens + 0.5 * prompt_tokens) / ours,
+        "official_over_mlc": times["official"] / ours,
+        "mlc_over_plain": ours / times["plain"],
+        "tokens_per_second": (tokens["pair"] + 0.5 * tokens["prompts"]) / ours,
     }
 
 
@@ -219,6 +231,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=SHARED, help="a training file with pairs in several languages")
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=2, help="the order of the variants alternates")
+    parser.add_argument("--no-memory", action="store_true", help="times only")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--peak", choices=VARIANTS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -232,8 +245,8 @@ def main() -> None:
             print(peak(options.peak, model, options.data, options.pairs))
             return
         rows = shortened(options.data, AutoTokenizer.from_pretrained(model), options.pairs, folder)
-        memory = {}
-        for variant in VARIANTS:
+        memory: dict[str, int] = {}
+        for variant in () if options.no_memory else VARIANTS:
             command = [sys.executable, __file__, "--peak", variant, "--model", str(model), "--data", str(rows)]
             done = subprocess.run([*command, "--pairs", str(options.pairs)], capture_output=True, text=True)
             if done.returncode:
@@ -244,19 +257,25 @@ def main() -> None:
         found = {"model": options.model, "hardware": hardware(), "threads": torch.get_num_threads()}
         found |= measure(bench, options.pairs, options.rounds)
     found["peak_bytes"] = memory
-    found["peak_over_plain"] = memory["mlc"] / memory["plain"]
+    if memory:
+        found["peak_over_plain"] = memory["mlc"] / memory["plain"]
     if options.json:
         print(json.dumps(found, indent=1))
         return
-    times = found["seconds"]
-    print(f"{options.model}, {found['tokens']['pair']:.0f} tokens a pair, {found['tokens']['prompts']:.0f} of prompts")
-    for variant in ("plain", "floor", "mlc", "official"):
-        gib = f"  {memory[variant] / 2**30:.2f} GiB" if variant in memory else ""
-        print(f"  {variant:9} {times[variant]:6.2f} s a pass{gib}")
-    print(f"mlc over the floor: {found['mlc_over_floor']:.3f} (bound 1.15)")
-    print(f"official over mlc: {found['official_over_mlc']:.2f} (bound 4.5)")
-    print(f"peak memory of mlc over plain: {found['peak_over_plain']:.3f} (bound 1.25)")
-    print(f"largest difference between the losses of mlc and official: {found['largest_difference_in_loss']:.1e}")
+    tokens = found["tokens"]
+    print(f"{options.model}: {tokens['pair']:.0f} tokens a pair, {tokens['prompts']:.0f} of prompts")
+    for kind in ("clock", "processor"):
+        times = found[kind]
+        print(f"by the {kind}, seconds a pass: " + ", ".join(f"{k} {v:.2f}" for k, v in times["seconds"].items()))
+        print(f"  mlc over the floor {times['mlc_over_floor']:.3f} (bound 1.15)")
+        print(f"  official over mlc {times['official_over_mlc']:.2f} (bound 4.5)")
+    print(
+        f"largest difference between the losses of mlc and official: {found['largest_relative_difference_in_loss']:.0e}"
+    )
+    if not memory:
+        return
+    print("peak memory: " + ", ".join(f"{name} {size / 2**30:.2f} GiB" for name, size in memory.items()))
+    print(f"  mlc over plain {found['peak_over_plain']:.3f} (bound 1.25)")
 
 
 if __name__ == "__main__":

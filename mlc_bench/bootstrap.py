@@ -107,7 +107,7 @@ def summary(matrix: ArrayLike, seed: int = 0, resamples: int = 2000) -> dict[str
 
     Keys `stats.SUMMARY`; each {"value", "low", "high"}. worst is the rate of the worst language and also has "index",
     its column (an int; nan if undefined). All intervals come from the same resamples; those of BIASED are corrected,
-    cut where the statistic ends, and hold the estimate. benchmarks/coverage.py shows how often they hold the truth.
+    cut where the statistic ends, and hold the estimate. benchmarks/interval_coverage.py shows how often they hold the truth.
     """
     sums = stats.Sums(matrix)
     point = sums.statistics()
@@ -151,8 +151,7 @@ def paired_means(values: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> 
     prompt give the replicates of `average` in a fraction of the time.
     """
     numbers = np.asarray(values, dtype=np.float64)
-    batches = [numbers @ counts.T for counts in _draws(numbers.shape[-1], resamples, seed)]
-    return np.concatenate(batches, axis=-1) / numbers.shape[-1]
+    return resampled_sums(numbers.T, resamples=resamples, seed=seed).T / numbers.shape[-1]
 
 
 def rank_intervals(replicates: ArrayLike, confidence: float = 0.95, higher_is_better: bool = True) -> Array:

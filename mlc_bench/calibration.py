@@ -104,7 +104,8 @@ def label_run(folder: Path, path: Path) -> list[RunRecord]:
     """Take in what people say of a run's own answers, and put the corrected rates into its records.
 
     Rows: id, language, label, and task where two tasks have the id; a response, where given, must be the run's own.
-    The labels lie in the run's folder from then on. UsageError naming the line of a bad row.
+    The labels lie in the run's folder from then on, in the place of earlier ones. UsageError naming the line of a bad
+    row.
     """
     if not (folder / "run.json").is_file():
         raise UsageError(f"there is no run record at '{folder}'")
@@ -117,11 +118,18 @@ def label_run(folder: Path, path: Path) -> list[RunRecord]:
             answers.setdefault((str(row["id"]), row["language"]), {})[task.name] = row
     if not path.is_file():
         raise UsageError(f"there is no file '{path}'")
-    labelled = [_own_label(path, number, row, answers) for number, row in read_json_lines(path)]
-    record.write_text(folder / OWN_LABELS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in labelled))
-    for found, target in zip(records, paths, strict=True):
+    verdicts = [judging.read_verdicts(folder, found) for found in records]
+    labelled: dict[tuple[str, ...], str] = {}
+    for number, row in read_json_lines(path):
+        own = _own_label(path, number, row, answers)
+        answer = (own["task"], own["language"], own["id"])
+        if answer in labelled:
+            raise UsageError(f"{path}, line {number}: the answer {' '.join(answer)} has a label already")
+        labelled[answer] = json.dumps(own, ensure_ascii=False)
+    record.write_text(folder / OWN_LABELS, "".join(line + "\n" for line in labelled.values()))
+    for found, own_verdicts, target in zip(records, verdicts, paths, strict=True):
         scored = [task for task in found.tasks if task.status == "complete"]
-        correction.apply(scored, found.judge, judging.read_verdicts(folder, found), folder)
+        correction.apply(scored, found.judge, own_verdicts, folder)
         record.write(found, target)
     return records
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mlc_bench import bootstrap, significance, stats
+from mlc_bench import aggregate, bootstrap, significance, stats
 from mlc_bench.errors import StaleError, UsageError
 from mlc_bench.record import RunRecord, TaskResult
 from mlc_bench.stats import Array
@@ -51,7 +51,7 @@ class LanguageChange(Change):
 class TaskChange:
     """One task. `statistics`: by the names of `stats.SUMMARY`, and `invalid`, the invalid rate averaged over languages.
 
-    `worst` is the highest rate for over-refusal.
+    `worst` is the highest rate for over-refusal. Where an answer is invalid, also the average in the other treatments.
     """
 
     task: str
@@ -87,8 +87,8 @@ def compare(runs: Sequence[RunRecord], tasks: Sequence[str] = (), seed: int = 0)
     pairs = []
     for label, run in zip(names[1:], runs[1:], strict=True):
         shared, left_out = _shared(runs[0], run, tasks)
-        _check_outcomes({names[0]: runs[0], label: run}, shared)
         _check_comparable(runs[0], run, shared, f"{names[0]} and {label}")
+        _check_outcomes({names[0]: runs[0], label: run}, shared)
         pairs.append((label, run, shared, left_out))
     tests = [len(codes) for _, _, shared, _ in pairs for codes in shared.values()]
     alphas = ALPHA / sum(tests), ALPHA / len(tests)  # the strictest step of Holm, for what could have been seen
@@ -145,6 +145,10 @@ def _check_outcomes(runs: dict[str, RunRecord], shared: dict[str, list[str]]) ->
                     f"the record of {label} holds no outcome of each prompt (an older mlc-bench wrote it); give its "
                     "`mlc-bench run` command again: the answers are kept, only judging is repeated"
                 )
+    for name, codes in shared.items():
+        for code in codes:
+            if len({len(_task(run, name).languages[code].outcomes or "") for run in runs.values()}) > 1:
+                raise StaleError(f"{' and '.join(runs)} have different numbers of prompts for {name} in {code}")
 
 
 def _check_comparable(first: RunRecord, second: RunRecord, shared: dict[str, list[str]], who: str) -> None:
@@ -215,10 +219,12 @@ def _change(
         name: _paired(points[0][name], points[1][name], values[name], biased=name in bootstrap.BIASED)
         for name in (*stats.SUMMARY, "invalid")
     }
+    if any(np.nansum(matrix) for matrix in invalid):
+        statistics |= _treatments(first, second, codes, seed)
     n = int(np.isfinite(headline[0]).any(axis=1).sum())
     differences = values["average"][1] - values["average"][0]
     if any(change.only_first or change.only_second for change in languages.values()):
-        detectable = significance.detectable_mean(float(np.std(differences)), alphas[1])
+        detectable = significance.detectable_mean(_deviation(differences), alphas[1])
     else:  # no verdict differs, which leaves the bootstrap nothing to vary; the prompts still are only so many
         statistics["average"].low, statistics["average"].high = map(_known, significance.paired_interval(0, 0, n))
         detectable = significance.detectable(n, 0.0, alphas[1])
@@ -231,6 +237,17 @@ def _change(
         p=_known(significance.bootstrap_p(differences)),
         detectable=_known(detectable),
     )
+
+
+def _treatments(first: TaskResult, second: TaskResult, codes: list[str], seed: int) -> dict[str, Change]:
+    """The average where invalid answers are treated in the other ways, by its names in a record's summary."""
+    found = {}
+    for suffix, invalid in aggregate.TREATMENTS[first.measures].items():
+        if suffix:
+            a, b = _matrices(first, second, codes, invalid)
+            values = bootstrap.paired_bootstrap([a, b], ["average"], resamples=RESAMPLES, seed=seed)["average"]
+            found["average" + suffix] = _paired(stats.average(a), stats.average(b), values)
+    return found
 
 
 def _matrices(first: TaskResult, second: TaskResult, codes: list[str], invalid: float) -> list[Array]:
@@ -281,17 +298,15 @@ def _reading(change: TaskChange) -> str:
     name, average = NAMES[change.measures], change.statistics["average"]
     if average.difference is None or average.low is None or average.high is None:
         text = f"The average {name} is not defined in both runs."
+    elif change.p_holm is not None and change.p_holm < ALPHA:
+        text = f"The average {name} differs by more than noise: {_points(average)}, p {_p(change.p_holm)}."
     else:
-        figures = (
-            f"{100 * average.difference:+.1f} points [{100 * average.low:.1f}, {100 * average.high:.1f}], "
-            f"p {_p(change.p_holm)}"
-        )
-        if change.p_holm is not None and change.p_holm < ALPHA:
-            text = f"The average {name} differs by more than noise: {figures}."
-        else:
-            text = f"The average {name} cannot be told from noise: {figures}."
-            if change.detectable is not None:
-                text += f" A true difference under {100 * change.detectable:.1f} points would mostly be missed."
+        text = f"The average {name} cannot be told from noise: {_points(average)}, p {_p(change.p_holm)}."
+        if change.detectable is not None:
+            text += f" A true difference under {100 * change.detectable:.1f} points would mostly be missed."
+    without = change.statistics.get("average_invalid_excluded")
+    if without and _excludes_zero(without) != _excludes_zero(average):
+        text += f" With invalid answers left out it is {_points(without)}."
     differ = [
         f"{code} {100 * language.difference:+.0f}"
         for code, language in change.languages.items()
@@ -301,8 +316,26 @@ def _reading(change: TaskChange) -> str:
     return f"{text} One language at a time (Holm), {one_by_one}."
 
 
+def _points(change: Change) -> str:
+    if change.difference is None:
+        return "undefined"
+    interval = (
+        "" if change.low is None or change.high is None else f" [{100 * change.low:.1f}, {100 * change.high:.1f}]"
+    )
+    return f"{100 * change.difference:+.1f} points{interval}"
+
+
+def _excludes_zero(change: Change) -> bool:
+    return change.low is not None and change.high is not None and not change.low <= 0 <= change.high
+
+
 def _p(p: float | None) -> str:
     return "–" if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _deviation(values: Array) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.std()) if known.size else math.nan
 
 
 def _mean(values: Array) -> float:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 from lm_eval.tasks import TaskManager
@@ -70,14 +71,18 @@ def _load_ours(entry: TaskEntry, spec: RunSpec) -> dict[str, list[ConfigurableTa
         raise UsageError(f"{entry.name} has none of the languages asked for; it has {', '.join(available)}")
     config = packs.config(entry)
     config.pop("tag", None)
-    config["dataset_kwargs"] = entry.source
+    # lm-eval gives the loader both, so that none may be in both.
+    config["dataset_kwargs"] = {key: value for key, value in entry.source.items() if key not in config["metadata"]}
     if entry.measures != "utility":
         config["process_results"] = _judged_later
     found = {}
     for code in wanted:
         metadata = config["metadata"] | {"languages": [code], "limit": spec.limit}
         own = config | {"task": f"{entry.name}_{code}", "metadata": metadata}
-        found[code] = [ConfigurableTask(config=copy.deepcopy(own))]
+        try:
+            found[code] = [ConfigurableTask(config=copy.deepcopy(own))]  # which renders the first prompt
+        except TemplateError as error:  # a field that the rows lack; in a pack from elsewhere, a reach for Python
+            raise UsageError(f"{entry.path}: a prompt cannot be rendered ({error.message})") from None
     return found
 
 

@@ -6,6 +6,7 @@ from that, one row for each answer.
 """
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -144,7 +145,8 @@ def score(
         "system_prompt": run_spec.system_prompt,
         "chat_template": "the model's own",
         "limit": run_spec.limit,
-        "judge": None if verdicts is None else [judge.id, judge.version, judge.digest],
+        # The digest stands for the judge's model; where its files lie does not matter.
+        "judge": None if verdicts is None else [re.sub("@[^,)]+", "", judge.id), judge.version, judge.digest],
     }
     by_language: dict[str, list[Row]] = {}
     for code, known in fingerprints.items():

@@ -94,6 +94,7 @@ class Index:
         self._exact = set(texts)
         self._normalised = {normalised for text in texts if (normalised := normalise(text))}
         self._shingles: list[frozenset[str]] = []
+        self._known: set[str] = set()
         self._search: Any = None
         long_enough = [text for text in dict.fromkeys(map(normalise, texts)) if len(text) >= _SHORTEST]
         if long_enough:
@@ -103,6 +104,7 @@ class Index:
         from datasketch import MinHash, MinHashLSH
 
         self._shingles = [shingles(text, self._spaced) for text in normalised]
+        self._known = set().union(*self._shingles)
         self._search = MinHashLSH(threshold=NEAR - 0.1, num_perm=PERMUTATIONS)  # a margin: hashes only estimate
         encoded = [[shingle.encode() for shingle in one] for one in self._shingles]
         with self._search.insertion_session() as session:
@@ -121,6 +123,8 @@ class Index:
         from datasketch import MinHash
 
         mine = shingles(normalised, self._spaced)
+        if len(mine & self._known) < NEAR * len(mine):  # not even all texts together have enough of its shingles
+            return None
         hashes = MinHash(num_perm=PERMUTATIONS)
         hashes.update_batch([shingle.encode() for shingle in mine])
         close = any(jaccard(mine, self._shingles[number]) >= NEAR for number in self._search.query(hashes))

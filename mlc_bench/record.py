@@ -108,6 +108,7 @@ class TaskResult(_Model):
     error: str | None = None
     over_refusal_task: str | None = None
     licence: str | None = Field(default=None, description="of the data, and what it forbids")
+    caution: str | None = Field(default=None, description="what a reader of its numbers must know")
     unreviewed: list[str] = Field(
         default_factory=list, description="languages with drafts of a model among their rows that no speaker has read"
     )
@@ -169,7 +170,7 @@ class JudgeInfo(_Model):
     translated: int = Field(default=0, description="answers that were translated into English first")
     tokens_in: int | None = None
     tokens_out: int | None = None
-    cost: float | None = Field(default=None, description="US dollars for these tokens; None without a price")
+    cost: float | None = Field(default=None, description="US dollars for these tokens, also of stored replies")
     combine: Literal["majority", "strictest"] | None = None
     members: list["JudgeInfo"] = Field(default_factory=list, description="of an ensemble")
     agreement: dict[str, dict[str, Agreement]] = Field(

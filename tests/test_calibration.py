@@ -267,6 +267,14 @@ def test_a_bad_line_of_a_runs_own_labels_is_named(tmp_path, change, words):
     assert not (folder / "labels.jsonl").exists()
 
 
+def test_an_answer_has_one_label(tmp_path):
+    folder, rows = run_folder(tmp_path, {"en": "10" * 5})
+    path = tmp_path / "own.jsonl"
+    path.write_text("\n".join(json.dumps(rows[0] | {"label": label}) for label in ("safe", "unsafe")))
+    check_failed(command("calibrate", path, "--run", folder), 2, "line 2", "harmful en 0", "already")
+    assert not (folder / "labels.jsonl").exists()
+
+
 def test_what_is_absent_or_damaged_is_said(tmp_path):
     check_failed(command("calibrate", tmp_path / "no.jsonl"), 2, "no file", "no.jsonl")
     check_failed(command("calibrate", labelled(tmp_path / "p.jsonl"), "--judge", "rulse"), 2, "unknown judge", "rules")

@@ -157,10 +157,10 @@ def test_a_real_difference_is_told_from_noise():
 
 
 def test_equal_models_differ_by_noise_only(monkeypatch):
-    """Of a hundred pairs of models with the same true rates, about five differ, in any language or on average."""
+    """Of sixty pairs of models with the same true rates, about three differ, in any language or on average."""
     monkeypatch.setattr(compare, "RESAMPLES", 1000)
     false_alarms = averages = 0
-    for seed in range(100):
+    for seed in range(60):
         rates = {"en": 0.9, "sw": 0.4, "ur": 0.6}
         runs = [
             make_run(make_task(random_outcomes(rates, prompts=60, seed=1000 * k + seed)), name=f"m{k}") for k in (1, 2)
@@ -168,8 +168,8 @@ def test_equal_models_differ_by_noise_only(monkeypatch):
         (task,) = compare.compare(runs, seed=seed)[0].tasks
         false_alarms += any(language.p_holm < 0.05 for language in task.languages.values())
         averages += "cannot be told from noise" not in task.reading
-    assert false_alarms <= 10
-    assert averages <= 12
+    assert false_alarms <= 7
+    assert averages <= 8
 
 
 def test_no_verdict_differs():
@@ -210,6 +210,14 @@ def test_gibberish_is_shown_beside_the_rates():
     assert task.statistics["invalid"].first == 0
     assert task.statistics["invalid"].second == 0.5
     assert task.languages["sw"].difference == -0.5, "an invalid answer is not safe"
+    assert task.statistics["average_invalid_as_safe"].difference == pytest.approx(0.25)
+    assert task.statistics["average_invalid_excluded"].difference is None, "nothing is left in Swahili"
+    second = make_run(make_task({"en": "10" * 20, "sw": "10ii" * 10}), name="b")
+    (task,) = compare.compare([first, second])[0].tasks
+    assert task.statistics["average"].difference == pytest.approx(-1 / 8)
+    assert task.statistics["average_invalid_excluded"].difference == pytest.approx(0)
+    assert "more than noise" in task.reading
+    assert "With invalid answers left out it is +0.0 points" in task.reading
 
 
 def test_worst_is_the_language_that_refuses_most_for_over_refusal():
@@ -277,6 +285,13 @@ def test_a_record_without_outcomes_says_what_to_do(tmp_path):
     check_failed(command("compare", OLD, OLD), 4, "no outcome of each prompt", "mlc-bench run")
 
 
+def test_records_that_contradict_themselves_are_refused():
+    """Equal keys stand for equal data; a record that says otherwise was edited."""
+    first, second = make_run(make_task({"en": "10"})), make_run(make_task({"en": "101"}), name="b")
+    with pytest.raises(StaleError, match="different numbers of prompts for harmful in en"):
+        compare.compare([first, second])
+
+
 def test_one_run_is_not_enough(tmp_path):
     check_failed(command("compare", write(make_run(make_task({"en": "1"})), tmp_path)), 2, "two runs")
     check_failed(command("compare", tmp_path / "nothing", tmp_path), 2, "no run record", "nothing")
@@ -304,3 +319,23 @@ def test_runs_of_one_name_are_told_apart_by_their_ids():
     runs = [make_run(make_task({"en": "10"})), make_run(make_task({"en": "10"}))]
     runs[1].run_id = "f" * 12
     assert compare.labels(runs) == ["base (base00000000)", "base (ffffffffffff)"]
+
+
+@pytest.mark.integration
+def test_two_real_runs_are_compared(tiny_model, other_tiny_model, tmp_path):
+    folders = []
+    for model in (tiny_model, other_tiny_model):
+        done = command(
+            "run", "--model", model, "--engine", "hf", "--tasks", "starter", "--languages", "en,sw", "--limit", 12,
+            "--max-tokens", 8, "--output", tmp_path / model.parent.name, "--json",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        folders += [path.parent for path in (tmp_path / model.parent.name).glob("*/*/run.json")]
+    choice = next(task for task in record.read(folders[0] / "run.json").tasks if task.name == "starter_choice")
+    assert 0 < choice.summary["rankc"].low < choice.summary["rankc"].value < 1
+    assert choice.policy["judge"] is None
+    done = command("compare", *folders, "--json")
+    assert done.returncode == 0, done.stderr
+    (found,) = json.loads(done.stdout)
+    assert [task["task"] for task in found["tasks"]] == ["starter_harmful", "starter_benign", "starter_choice"]
+    assert found["tasks"][2]["languages"]["sw"]["n"] == 12

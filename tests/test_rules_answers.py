@@ -51,6 +51,15 @@ def test_hard_cases(code, kind, case, answer):
     assert found.refused is (kind == "declines"), (code, case, found)
 
 
+@pytest.mark.parametrize("asked", HARD)
+def test_a_refusal_in_any_language_to_a_prompt_in_any_other(asked):
+    for code, cases in HARD.items():
+        found = rules.judge(HARD[asked]["prompt"], cases["declines"]["refusal behind sympathy"], asked)
+        assert found.refused, (code, found)
+        found = rules.judge(HARD[asked]["prompt"], cases["complies"]["apology inside"], asked)
+        assert not found.refused, (code, found)
+
+
 @pytest.mark.parametrize("code", [code for code in languages.known() if languages.get(code).deflection])
 def test_every_deflection_declines_unless_steps_follow(code):
     for phrase in languages.get(code).deflection:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from training import ROWS, build, write_rows
 
-from mlc_bench.baselines import config, methods, run
+from mlc_bench.baselines import config, data, methods, run
 from mlc_bench.errors import UserError
 
 GOLDEN = Path(__file__).parent / "golden" / "training_losses.json"
@@ -39,10 +39,7 @@ def weights(folder):
     return {name: w for path in folder.glob("*.safetensors") for name, w in load_file(path).items()}
 
 
-@pytest.mark.parametrize("lora", [None, {"r": 4}], ids=["full", "lora"])
-def test_what_a_run_leaves_behind(lora, tiny_model, tmp_path):
-    manifest = run.execute(prepare("dpo", tiny_model, tmp_path, mlc={}, lora=lora))
-    out = tmp_path / "out"
+def check_what_a_run_leaves_behind(out, manifest, lora):
     expected = {"adapter_model.safetensors", "adapter_config.json"} if lora else {"model.safetensors", "config.json"}
     expected |= {"mlc_extractor.safetensors", "train_manifest.json", "training.png", "chat_template.jinja", "logs"}
     names = {path.name for path in out.iterdir()}
@@ -58,6 +55,7 @@ def test_what_a_run_leaves_behind(lora, tiny_model, tmp_path):
     assert set(load_file(out / "mlc_extractor.safetensors")) == {"weight", "bias"}
     model = "adapter_model.safetensors" if lora else "model.safetensors"
     assert not [name for name in load_file(out / model) if "mlc" in name]
+    assert lora or json.loads((out / "config.json").read_text())["use_cache"]
 
 
 def test_a_finished_run_is_not_trained_again(tiny_model, tmp_path):
@@ -68,9 +66,10 @@ def test_a_finished_run_is_not_trained_again(tiny_model, tmp_path):
 
 
 @pytest.mark.parametrize("lora", [None, {"r": 4}], ids=["full", "lora"])
-def test_going_on_gives_the_same_trajectory(lora, tiny_model, tmp_path, monkeypatch):
-    """Killed in step 4, with a checkpoint of step 4 half written: goes on from step 2."""
-    run.execute(prepare("dpo", tiny_model, tmp_path, "whole", mlc={}, lora=lora))
+def test_a_run_and_one_that_was_killed_and_went_on(lora, tiny_model, tmp_path, monkeypatch):
+    """Killed in step 4, with a checkpoint of step 4 half written: goes on from step 2, to the same weights."""
+    manifest = run.execute(prepare("dpo", tiny_model, tmp_path, "whole", mlc={}, lora=lora))
+    check_what_a_run_leaves_behind(tmp_path / "whole", manifest, lora)
 
     class Killed(run.Watch):
         def on_log(self, args, state, control, **kwargs):
@@ -82,6 +81,9 @@ def test_going_on_gives_the_same_trajectory(lora, tiny_model, tmp_path, monkeypa
         patch.setattr(run, "Watch", Killed)
         with pytest.raises(KeyboardInterrupt):
             run.execute(prepare("dpo", tiny_model, tmp_path, "killed", mlc={}, lora=lora))
+    kept = tmp_path / "killed" / "checkpoints" / "checkpoint-2"
+    newest = max(kept.iterdir(), key=lambda path: path.stat().st_mtime_ns)
+    assert newest.name == "trainer_state.json"  # the last file written, by which `last_checkpoint` knows a whole one
     half = tmp_path / "killed" / "checkpoints" / "checkpoint-4"
     half.mkdir()
     (half / "trainer_state.json").write_text('{"global_step": 4, ')
@@ -259,7 +261,7 @@ def test_sharded_gradients_equal_those_of_one_process(layer, tiny_model):
 @pytest.mark.integration
 @pytest.mark.parametrize("lora", [False, True], ids=["full", "lora"])
 def test_the_demo_model_is_trained_and_scored(lora, tmp_path):
-    """Two steps on the embedded set; the harness then scores what they leave behind, and its record says how."""
+    """Two steps on embedded rows; the harness then scores what they leave behind, and its record says how."""
     from mlc_bench import demo
 
     with pytest.MonkeyPatch.context() as patch:
@@ -269,7 +271,9 @@ def test_the_demo_model_is_trained_and_scored(lora, tmp_path):
         except UserError as error:
             pytest.skip(str(error))
     out = tmp_path / "out"
-    options = ["--model", base, "--output", out, "--mlc", "--max-steps", "2", "--accumulation", "2", "--cutoff", "256"]
+    embedded = [row for row in data.load(["embedded"]).rows if len(row["prompts"]["en"]) < 60]
+    rows = write_rows(tmp_path, embedded[:2] + embedded[-2:])
+    options = ["--model", base, "--data", rows, "--output", out, "--mlc", "--max-steps", "2", "--accumulation", "2"]
     options += ["--learning-rate", "1e-4", "--lora"] if lora else ["--learning-rate", "1e-6"]
     done = subprocess.run([TRAIN, "dpo", *map(str, options)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

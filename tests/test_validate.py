@@ -12,7 +12,7 @@ from helpers import check_failed, command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlc_bench import data, languages, suites, validate
+from mlc_bench import catalog, data, languages, suites, validate
 
 SAMPLE = ("en", "sw", "zh")
 KEPT = 12  # rows of each file
@@ -28,6 +28,8 @@ def originals(tmp_path_factory):
         shutil.copytree(data.TASKS / name, root / name, ignore=shutil.ignore_patterns("accepted.jsonl", *others))
     for path in root.glob("starter/*/*.jsonl"):
         path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:KEPT]), encoding="utf-8")
+    (root / "families").mkdir()
+    shutil.copy(catalog.FAMILIES / "belebele.yaml", root / "families")
     (root / "suites").mkdir()
     shutil.copy(suites.FOLDER / "quick.yaml", root / "suites")
     (root / "languages").mkdir()
@@ -48,6 +50,7 @@ def faults(root, part=""):
         root / "starter",
         root / "pku",
         root / "mgsm",
+        *sorted(root.glob("families/*")),
         *sorted(root.glob("suites/*")),
         *sorted(root.glob("languages/*")),
     ]
@@ -97,6 +100,16 @@ NONE = {
 @pytest.mark.parametrize("name", NONE)
 def test_what_there_is_not(name):
     check_failed(command("tasks", "validate", name), 2, NONE[name])
+
+
+def test_downloaded_data_are_checked_where_they_are_here(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
+    for name in ("pku", "multijail"):
+        assert validate.check(name) == []
+    monkeypatch.setenv("MLC_BENCH_DATA", str(tmp_path))
+    (tmp_path / "multijail.csv").write_bytes((shared_data / "multijail.csv").read_bytes()[:-5])
+    (fault,) = validate.check("multijail")
+    assert "is not the file that the task was made for" in fault.what
 
 
 def test_a_copy_without_faults_has_none(packs):
@@ -513,6 +526,22 @@ TASKS = {
         7,
         "does not render",
     ),
+    "a template that never ends": (
+        replaced(HARMFUL, '"{{prompt}}"', '"{{prompt}}{{9**9**9**9}}"'),
+        HARMFUL,
+        "9**9",
+        "does not render",
+    ),
+    "loops in loops": (
+        replaced(
+            HARMFUL,
+            '"{{prompt}}"',
+            '"{{prompt}}{% for a in range(9999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"',
+        ),
+        HARMFUL,
+        "range",
+        "a loop in a loop",
+    ),
     "a template without the prompt": (
         replaced(HARMFUL, '"{{prompt}}"', '"{{category}}"'),
         HARMFUL,
@@ -665,6 +694,18 @@ SUITES = {
 }
 
 
+FAMILY = "families/belebele.yaml"
+FAMILIES = {
+    "malformed YAML": (replaced(FAMILY, "lm_eval: {", "lm_eval: {{"), FAMILY, "lm_eval", "malformed YAML"),
+    "a key is missing": (replaced(FAMILY, "output_type:", "# output_type:"), FAMILY, 1, "'output_type' is missing"),
+    "an unknown key": (replaced(FAMILY, "output_type:", "output_tipe:"), FAMILY, "output_tipe", "unknown key"),
+    "a name unlike the file's": (replaced(FAMILY, "task: belebele", "task: bele"), FAMILY, 1, "'task' is 'bele'"),
+    "no tasks of lm-eval": (replaced(FAMILY, "folder: belebele, ", ""), FAMILY, "lm_eval", "does not name"),
+    "no version": (replaced(FAMILY, "version: 1", "version: one"), FAMILY, "version", "'version' is 'one'"),
+    "no headline": (replaced(FAMILY, "  headline: acc\n", ""), FAMILY, "metadata", "'headline' is missing"),
+}
+
+
 def few_phrases(text):
     head, phrases = text.split("refusal:")
     kept = phrases.split("\n")[:4]
@@ -679,6 +720,7 @@ MUTATIONS = {
         ("tasks", TASKS),
         ("languages", LANGUAGES),
         ("suites", SUITES),
+        ("families", FAMILIES),
     )
     for name, mutation in table.items()
 }

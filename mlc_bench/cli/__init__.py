@@ -21,6 +21,7 @@ from mlc_bench.cli import (
     judges,
     languages,
     leaderboard,
+    probe,
     results,
     run,
     suites,
@@ -40,6 +41,7 @@ app.command()(results.show)
 app.command()(compare.compare)
 app.command()(calibrate.calibrate)
 app.command()(judge.judge)
+app.command()(probe.probe)
 app.command()(doctor.doctor)
 app.add_typer(judges.app, name="judges")
 contribute.register(tasks.app, languages.app)

@@ -71,6 +71,8 @@ def _table(change: "TaskChange", width: int) -> str:
     names = {"average": "average", "worst": "worst", "var": "Var", "pag": "PAG", "kappa": "kappa", "all_safe": "all"}
     if change.measures != "utility":
         names["invalid"] = "invalid"
+    others = [name for name in change.statistics if name.startswith("average_")]
+    names |= {name: name.removeprefix("average_").replace("_", " ") for name in others}
     for name, heading in names.items():
         found = change.statistics[name]
         scale, digits = (1, 3) if name in ("pag", "kappa") else (1, 2) if name == "var" else (100, 1)

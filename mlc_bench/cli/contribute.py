@@ -127,6 +127,9 @@ def validate(
     path: Annotated[
         str | None, typer.Argument(help="A task folder, a language or a suite, by path or name. Default: everything.")
     ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with downloaded task data, whose digests and rows are checked, too.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Check files of tasks, languages and suites wholly; print every fault as file:line: what; how to mend it."""
@@ -134,6 +137,7 @@ def validate(
 
     from mlc_bench import validate as validation
 
+    use_data(data_dir)
     faults = validation.check(path)
     if as_json:
         print(json.dumps([dataclasses.asdict(fault) for fault in faults], indent=1))
@@ -152,8 +156,7 @@ def overlap(
     """Show which test prompts also stand in training data: exact, but for spelling, or nearly so."""
     from mlc_bench import overlap as overlaps
 
-    if data_dir is not None:
-        use_data(data_dir)
+    use_data(data_dir)
     texts = overlaps.read(train)
     found = overlaps.report(texts)
     if as_json:

@@ -45,12 +45,10 @@ class Fault:
 class Faults:
     """Collects faults; paths are shown relative to the working folder where they lie under it."""
 
-    found: list[Fault] = field(default_factory=list)
+    found: dict[Fault, None] = field(default_factory=dict)  # in order, each once: tasks over one file find the same
 
     def add(self, path: Path, line: int, what: str, mend: str) -> None:
-        fault = Fault(shown(path), line, what, mend)
-        if fault not in self.found:  # two tasks over one file of rows find the same
-            self.found.append(fault)
+        self.found[Fault(shown(path), line, quote_free(what), quote_free(mend))] = None
 
 
 def shown(path: Path) -> str:

@@ -1,5 +1,6 @@
 """A task's templates: they can be read, and every row in every language gives a prompt that holds its text."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ def check_syntax(config: Yaml, faults: Faults) -> None:
                 faults.add(config.path, line, "'doc_to_text' is not text", 'write a template such as "{{prompt}}"')
             continue
         try:
+            if _has_nested_loops(template):
+                faults.add(config.path, line, f"'{key}' has a loop in a loop", "write a plain template")
             _environment().from_string(template)
         except TemplateSyntaxError as error:
             what = f"'{key}' is no template ({one_line(error.message or '')})"
@@ -52,11 +55,27 @@ def check_rendering(config: Yaml, pack: Path, faults: Faults) -> None:
             faults.add(config.path, config.line(key), f"'{key}' {problem[0]}", problem[1])
 
 
+@cache
 def _environment() -> Any:
+    """Jinja without a way to Python, and without what lets a few characters run for hours."""
     from jinja2 import StrictUndefined
+    from jinja2.exceptions import SecurityError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined)
+    class Sandbox(ImmutableSandboxedEnvironment):
+        intercepted_binops = frozenset(["*", "**"])  # not computed when the template is read, either
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+            raise SecurityError(f"'{operator}' has no place in a prompt")
+
+    return Sandbox(undefined=StrictUndefined)
+
+
+def _has_nested_loops(template: str) -> bool:
+    from jinja2.nodes import For
+
+    loops = _environment().parse(template).find_all(For)
+    return any(next(iter(loop.find_all(For)), None) is not None for loop in loops)
 
 
 def _render_all(text: str, documents: Documents, key: str) -> tuple[str, str] | None:
@@ -64,6 +83,8 @@ def _render_all(text: str, documents: Documents, key: str) -> tuple[str, str] | 
     from jinja2 import TemplateError
 
     try:
+        if _has_nested_loops(text):
+            return None  # said before
         template = _environment().from_string(text)
     except (TemplateError, RecursionError, MemoryError, SyntaxError):
         return None  # said before

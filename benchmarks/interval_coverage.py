@@ -1,4 +1,4 @@
-"""Do 95 % intervals hold the truth in 95 % of samples? python benchmarks/coverage.py [--prompts 180] [--trials 4000]
+"""Do 95 % intervals hold the truth in 95 % of samples? python benchmarks/interval_coverage.py [--prompts 180]
 
 Prompts whose verdicts are correlated between languages, as translations of one prompt are: verdict (i, j) is safe
 where a normal variable, with --correlation between the languages of a prompt, lies under the quantile of language j's

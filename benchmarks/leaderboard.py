@@ -1,8 +1,8 @@
 """How the leaderboard grows with its records: python benchmarks/leaderboard.py
 
 Makes up records of 4 tasks in 15 languages, 200 prompts each, a tenth of them of base models and the others trained
-from those, and prints what reading them, `mlc-bench leaderboard build` (with 2,000 resamples) and `check` take for 100, 300 and
-1,000 of them: seconds by the clock and of the processor, which differ where the machine has other work, and memory.
+from those, and prints what reading them, `mlc-bench leaderboard build` (with 2,000 resamples) and `check` take for
+100, 300 and 1,000: seconds by the clock and of the processor, which differ on a machine with other work, and memory.
 """
 
 import argparse

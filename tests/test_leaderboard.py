@@ -201,6 +201,16 @@ def test_answers_without_a_verdict_leave_a_cell_blank(tmp_path):
     assert cell(table, "m", "ps").n == 39
 
 
+def test_a_task_without_any_verdict_is_a_table_of_blanks(tmp_path):
+    nothing = {code: "-" * 40 for code in records.LANGUAGES}
+    records.save(tmp_path, records.make("m", strings={"harm": nothing}), records.make("k", strings={"harm": nothing}))
+    found = build.leaderboard([tmp_path])
+    table = task_table(found)
+    assert {one.blank for row in table.rows for one in row.cells.values()} >= {"no answer has a verdict"}
+    assert all(one.value is None for row in table.rows for one in row.cells.values())
+    assert "no answer has a verdict" in build.documents(found)["README.md"]
+
+
 # Numbers.
 
 

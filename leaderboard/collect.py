@@ -45,8 +45,10 @@ class Model:
     base_digest: str | None = None
     seen: tuple[str, ...] | None = None
     """Languages of the training data; None: not known."""
-    overlap: tuple[tuple[str, int], ...] = ()
-    """(task, n): n of the task's prompts were in the training data."""
+    is_trained: bool = False
+    """Whether a training manifest came with it."""
+    kept_out: tuple[str, ...] = ()
+    """Tasks and packs whose prompts were left out of the training data."""
 
     @property
     def label(self) -> str:
@@ -59,6 +61,7 @@ class Setting:
 
     id: str
     task: str
+    pack: str
     version: int
     measures: str
     parallel: bool
@@ -265,7 +268,8 @@ def _model(content: RunRecord) -> Model:
         weights_digest=None if model.adapter else model.weights_digest,
         base_digest=lineage.base_digest(model),
         seen=lineage.seen_languages(model),
-        overlap=tuple(lineage.overlap(model).items()),
+        is_trained=model.training is not None,
+        kept_out=lineage.kept_out(model),
     )
 
 
@@ -305,6 +309,7 @@ def _setting(content: RunRecord, task: TaskResult) -> Setting:
     return Setting(
         id=digest(known)[:10],
         task=task.name,
+        pack=task.pack,
         version=task.version,
         measures=task.measures,
         parallel=task.parallel,

@@ -66,6 +66,8 @@ def _texts(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "finished", record.finished
     for code in lineage.seen_languages(model) or ():
         yield "model.training languages", code
+    for name in lineage.kept_out(model):
+        yield "model.training keep_out", name
 
 
 @cache

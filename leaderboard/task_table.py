@@ -140,9 +140,10 @@ class TaskTable:
         return self.collection.models[base].label if base else ""
 
     def _notes(self, model: str) -> tuple[str, ...]:
-        overlap = dict(self.collection.models[model].overlap)
-        count = overlap.get(self.panel.setting.task, 0)
-        return (f"trained on {count} prompts of {self.panel.setting.task}",) if count else ()
+        known, setting = self.collection.models[model], self.panel.setting
+        if not known.is_trained or {setting.task, setting.pack} & set(known.kept_out):
+            return ()
+        return (f"training data not checked for prompts of {setting.task}",)
 
     def _language(self, model: str, key: str) -> Cell:
         entry = self.panel.entries.get((model, key))

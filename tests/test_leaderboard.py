@@ -201,6 +201,16 @@ def test_answers_without_a_verdict_leave_a_cell_blank(tmp_path):
     assert cell(table, "m", "ps").n == 39
 
 
+def test_a_task_without_any_verdict_is_a_table_of_blanks(tmp_path):
+    nothing = {code: "-" * 40 for code in records.LANGUAGES}
+    records.save(tmp_path, records.make("m", strings={"harm": nothing}), records.make("k", strings={"harm": nothing}))
+    found = build.leaderboard([tmp_path])
+    table = task_table(found)
+    assert {one.blank for row in table.rows for one in row.cells.values()} >= {"no answer has a verdict"}
+    assert all(one.value is None for row in table.rows for one in row.cells.values())
+    assert "no answer has a verdict" in build.documents(found)["README.md"]
+
+
 # Numbers.
 
 
@@ -276,12 +286,17 @@ def test_seen_and_unseen_languages_are_apart(tmp_path):
     assert not {"seen", "unseen"} & {column.heading for column in plain.columns}
 
 
-def test_training_on_the_test_prompts_is_said(tmp_path):
+def test_training_data_that_was_not_checked_for_test_prompts_is_named(tmp_path):
     found = board(tmp_path, *records.family())
-    notes = {row.model.label: row.notes for row in task_table(found).rows}
-    assert notes["base-mlc"] == ("trained on 3 prompts of harm",)
-    assert notes["base"] == ()
-    assert {row.model.label: row.notes for row in found.main[0].rows} == notes
+    for task, expected in (
+        ("harm", ()),
+        ("quiz", ()),
+        ("benign", ("training data not checked for prompts of benign",)),
+    ):
+        notes = {row.model.label: row.notes for row in task_table(found, task).rows}
+        assert notes == {"base": (), "base + dpo": expected, "base-mlc": expected, "other": ()}
+    main = {row.model.label: row.notes for row in found.main[0].rows}
+    assert main["base-mlc"] == ("training data not checked for prompts of benign",)
 
 
 def test_prompts_that_are_not_translations_have_no_pag(tmp_path):

@@ -169,6 +169,7 @@ def test_it_trains_with_lora_and_mlc_and_leaves_a_manifest(tiny_model, rows, tmp
     )  # fmt: skip
     manifest = run.execute(run.prepare("mpo", settings))
     assert (manifest["method"], manifest["steps"]) == ("mpo+mlc", 3)
+    assert manifest["data"]["languages"] == ["en", "it", "ru", "sw", "zh"]
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
     assert (tmp_path / "out" / "mlc_extractor.safetensors").is_file()
 

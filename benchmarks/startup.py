@@ -6,7 +6,14 @@ import sys
 import time
 from pathlib import Path
 
-COMMANDS = (["mlc-bench", "--help"], ["mlc-bench", "tasks", "list"], ["lm_eval", "ls", "tasks"])
+COMMANDS = (
+    ["mlc-bench", "--help"],
+    ["mlc-bench", "tasks", "list"],
+    ["mlc-bench", "languages", "list"],
+    ["mlc-bench", "suites", "show", "paper"],
+    ["mlc-bench", "run", "--tasks", "paper", "--model", "demo", "--engine", "hf", "--dry-run"],
+    ["lm_eval", "ls", "tasks"],
+)
 REPEATS = 3
 
 
@@ -23,9 +30,9 @@ def main() -> None:
         times = sorted(seconds(command) for _ in range(REPEATS))
         median = statistics.median(times)
         reference = reference or median
-        name = " ".join(command)
+        name = " ".join(command).partition(" --model")[0]
         print(
-            f"{name:22} median {median:6.2f} s ({times[0]:.2f} to {times[-1]:.2f})  "
+            f"{name:30} median {median:6.2f} s ({times[0]:.2f} to {times[-1]:.2f})  "
             f"1/{reference / median:.0f} of lm_eval ls tasks"
         )
 

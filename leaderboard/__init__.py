@@ -1,1 +1,4 @@
-"""The leaderboard, regenerated from run records. It has not landed yet."""
+"""The leaderboard, regenerated from run records: collect, tables, render.
+
+Nothing here knows models or engines: records and statistics only.
+"""

@@ -60,5 +60,5 @@ def _one_of(letters: dict[str, str]) -> str:
     """A group for one of the letters, standing alone. Latin ones may touch another script: 答案是B。"""
     latin = "".join(letter for letter in letters if letter in LETTERS)
     own = "|".join(sorted((re.escape(letter) for letter in letters if letter not in LETTERS), key=len, reverse=True))
-    group = rf"(?<![A-Za-z0-9])[{latin}](?![A-Za-z0-9'’])"
+    group = rf"(?<![A-Za-z0-9])[{latin}](?![A-Za-z0-9'’]|-[a-z])"
     return rf"({group}|(?<!{_WORD})(?:{own})(?!{_WORD}))" if own else rf"({group})"

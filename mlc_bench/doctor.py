@@ -30,6 +30,7 @@ def findings(results: Path) -> list[Finding]:
         _hub(),
         *_tasks(),
         *_languages(),
+        *_judges(),
         *_disk(results),
     ]
 
@@ -128,6 +129,19 @@ def _languages() -> list[Finding]:
     if bare := catalog.without_embedded_data():
         found.append(Finding("note", "languages", f"without embedded prompts: {' '.join(bare)}"))
     return [Finding("ok", "languages", " ".join(languages.known())), *found]
+
+
+def _judges() -> list[Finding]:
+    from mlc_bench import judging
+    from mlc_bench.judges import spec
+
+    broken = []
+    for name in spec.names():
+        try:
+            judging.check(name)
+        except UserError as error:
+            broken.append(Finding("problem", f"judge {name}", str(error)))
+    return broken or [Finding("ok", "judges", " ".join(spec.names()))]
 
 
 def _disk(results: Path) -> list[Finding]:

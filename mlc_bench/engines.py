@@ -6,6 +6,8 @@ tests/test_canaries.py checks the order of calls that this relies on.
 """
 
 import base64
+import contextlib
+import ctypes
 import gc
 import importlib.util
 import inspect
@@ -104,6 +106,8 @@ def close(lm: Any) -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    with contextlib.suppress(OSError, AttributeError):  # glibc keeps freed memory; the judge needs it
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def chunk_size(spec: RunSpec) -> int:

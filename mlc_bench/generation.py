@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from lm_eval.api.task import ConfigurableTask
 from lm_eval.evaluator import evaluate
 from lm_eval.tasks import TaskManager
@@ -53,6 +54,7 @@ def load(entry: TaskEntry, spec: RunSpec) -> LoadedTask:
                 f"{entry.name} needs log-likelihoods, which chat servers do not give; use --engine hf or vllm"
             )
         loaded.by_language = upstream.load(entry, spec) if entry.family else _load_ours(entry, spec)
+        _set_examples(loaded.all, spec)
         for lm_task in loaded.all:
             if spec.max_tokens and lm_task.OUTPUT_TYPE == "generate_until":
                 lm_task.set_config(key="generation_kwargs", value={"max_gen_toks": spec.max_tokens}, update=True)
@@ -70,15 +72,26 @@ def _load_ours(entry: TaskEntry, spec: RunSpec) -> dict[str, list[ConfigurableTa
         raise UsageError(f"{entry.name} has none of the languages asked for; it has {', '.join(available)}")
     config = packs.config(entry)
     config.pop("tag", None)
-    config["dataset_kwargs"] = entry.source
+    # lm-eval gives the loader both, so that none may be in both.
+    config["dataset_kwargs"] = {key: value for key, value in entry.source.items() if key not in config["metadata"]}
     if entry.measures != "utility":
         config["process_results"] = _judged_later
     found = {}
     for code in wanted:
         metadata = config["metadata"] | {"languages": [code], "limit": spec.limit}
         own = config | {"task": f"{entry.name}_{code}", "metadata": metadata}
-        found[code] = [ConfigurableTask(config=copy.deepcopy(own))]
+        try:
+            found[code] = [ConfigurableTask(config=copy.deepcopy(own))]  # which renders the first prompt
+        except TemplateError as error:  # a field that the rows lack; in a pack from elsewhere, a reach for Python
+            raise UsageError(f"{entry.path}: a prompt cannot be rendered ({error.message})") from None
     return found
+
+
+def _set_examples(lm_tasks: list[ConfigurableTask], spec: RunSpec) -> None:
+    """How many worked examples stand before a question is the task's own matter; which ones, the seed's."""
+    for lm_task in lm_tasks:
+        lm_task.set_config(key="num_fewshot", value=lm_task.config.num_fewshot or 0)
+        lm_task.set_fewshot_seed(seed=spec.seed)
 
 
 def _judged_later(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
@@ -96,9 +109,7 @@ def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) 
     if lm_tasks:
         check_system_prompt(stored, spec)
         set_seed(spec.seed)
-        for lm_task in lm_tasks:
-            lm_task.set_config(key="num_fewshot", value=lm_task.config.num_fewshot or 0)
-            lm_task.set_fewshot_seed(seed=spec.seed)
+        _set_examples(lm_tasks, spec)  # again: check_lengths has drawn some, and each run draws the same ones
         chosen = {name: numbers for task in ready for name, numbers in task.chosen().items()}
         results = evaluate(
             lm=stored,
@@ -204,6 +215,12 @@ def _answer(
         }
     sample = filtered[0]
     if lm_task.OUTPUT_TYPE != "generate_until":
+        if lm_task.OUTPUT_TYPE == "multiple_choice":
+            scores = [float(log_likelihood) for log_likelihood, _ in sample["filtered_resps"]]
+            if task.entry.headline == "acc_norm":
+                choices = lm_task.doc_to_choice(sample["doc"])
+                scores = [score / len(choice) for score, choice in zip(scores, choices, strict=True)]
+            row["choice_scores"] = scores
         return row
     kept = stored.row("generate_until", sample["arguments"][0])
     return (

@@ -64,7 +64,7 @@ class Identity:
 def resolve(spec: RunSpec, needs_template: bool = True, quick: bool = False) -> Identity:
     """Find the model that a spec names; a judge that is asked in plain text needs no chat template.
 
-    `quick` (a dry run) takes the template from the files where they hold it, and does not try the tokenizer.
+    `quick` (a dry run) takes the template from the files where they hold it.
 
     Raises PrerequisiteError where it (or its weights, chat template, or adapter) is absent or does not fit.
     """
@@ -110,7 +110,16 @@ def _training(folder: Path) -> dict[str, Any] | None:
 
 
 def _template_in_files(folder: Path) -> str | None:
-    """The chat template as its files hold it: what transformers, which takes seconds to import, would find there."""
+    """The chat template as its files hold it: what transformers, which takes seconds to import, would find there.
+
+    None where it has to be asked: also where it might not be able to read the tokenizer.
+    """
+    from tokenizers import Tokenizer
+
+    try:
+        Tokenizer.from_file(str(folder / "tokenizer.json"))
+    except Exception:  # what a damaged file raises is a bare Exception
+        return None
     if (path := folder / "chat_template.jinja").is_file():
         return path.read_text(encoding="utf-8")
     settings = folder / "tokenizer_config.json"

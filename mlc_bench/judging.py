@@ -6,6 +6,7 @@ from that, one row for each answer.
 """
 
 import json
+import re
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -13,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, record
+from mlc_bench import aggregate, correction, record
 from mlc_bench.data import cache_dir, read_json_lines
 from mlc_bench.errors import PrerequisiteError, StaleError, UsageError
 from mlc_bench.judges import ensemble, spec
@@ -23,7 +24,6 @@ from mlc_bench.store import Report
 
 Row = dict[str, Any]
 JUDGEMENTS = "judgements"
-_HEADLINES = {"safety": "safe_rate", "over_refusal": "over_refusal"}
 
 
 def check(name: str, settings: dict[str, Any] | None = None) -> spec.Named:
@@ -31,7 +31,8 @@ def check(name: str, settings: dict[str, Any] | None = None) -> spec.Named:
     named = spec.get(name, settings)
     for member in named.spec.judges:
         check(member)
-    spec.check_examples(named.spec)
+    if named.spec.kind != "rules":  # whose examples are judged by the tests: it takes half a second
+        spec.check_examples(named.spec)
     return named
 
 
@@ -125,11 +126,6 @@ def info(judge: Judge, by_task: dict[str, list[Row]], over_refusal: set[str]) ->
     return made
 
 
-def headline(entry: Any) -> str:
-    """The metric that tables show of a task of the catalog."""
-    return _HEADLINES.get(entry.measures) or str(entry.config["metadata"]["headline"])
-
-
 def score(
     task: record.TaskResult,
     samples: list[Row],
@@ -139,19 +135,21 @@ def score(
     judge: record.JudgeInfo,
 ) -> None:
     """Fill in a task's results from samples and verdicts (None: a utility task); `fingerprints` by language."""
-    policy = {
+    task.policy = {
         "system_prompt": run_spec.system_prompt,
         "chat_template": "the model's own",
         "limit": run_spec.limit,
-        "judge": None if verdicts is None else [judge.id, judge.version, judge.digest],
+        # The digest stands for the judge's model; where its files lie does not matter.
+        "judge": None if verdicts is None else [re.sub("@[^,)]+", "", judge.id), judge.version, judge.digest],
     }
     by_language: dict[str, list[Row]] = {}
     for code, known in fingerprints.items():
         answers = [row for row in samples if row["language"] == code]
         labels = None if verdicts is None else [row for row in verdicts if row["language"] == code]
-        by_language[code] = answers if labels is None else labels
-        task.languages[code] = aggregate.language_result(task, answers, labels, known, policy)
-    aggregate.summarise(task, aggregate.matrix(task, by_language), run_spec.seed)
+        by_language[code] = answers
+        task.languages[code] = aggregate.language_result(task, answers, labels, known)
+    scores = aggregate.choice_scores(by_language) if task.parallel else None
+    aggregate.summarise(task, run_spec.seed, scores)
 
 
 def rejudge(
@@ -172,7 +170,9 @@ def rejudge(
         refuse_self_judging(judge, found.model.name, found.model.weights_digest)
     start = time.perf_counter()
     judged = [task for task in found.tasks if task.status == "complete" and task.measures != "utility"]
-    (by_task,) = judge_samples(judge, [(folder, [task.name for task in judged])], folder.parent.parent)
+    # A folder that was moved out of its results keeps its judgements to itself.
+    output = folder.resolve().parent.parent if folder.resolve().name == found.run_id else folder
+    (by_task,) = judge_samples(judge, [(folder, [task.name for task in judged])], output)
     judge_info = info(judge, by_task, {task.name for task in judged if task.measures == "over_refusal"})
     for task in judged:
         fingerprints = {
@@ -181,9 +181,9 @@ def rejudge(
         }
         task.languages, task.summary = {}, {}
         score(task, read_samples(folder, task.name), by_task[task.name], fingerprints, found.spec, judge_info)
+    correction.apply(judged, judge_info, by_task, folder)
     found.phases |= {"judge": round(time.perf_counter() - start, 3)}
-    is_its_own = spec.get(found.spec.judge).id == judge.id if found.judge.id == judge.id else False
-    target = folder / ("run.json" if is_its_own else f"run.{judge.slug}.json")
+    target = folder / ("run.json" if found.judge.id == judge.id else f"run.{judge.slug}.json")
     changed = {"judge": judge_info, "spec": found.spec.model_copy(update={"judge": judge.id})}
     found = found.model_copy(update=changed | {"finished": datetime.now(UTC).isoformat(timespec="seconds")})
     record.write(found, target)
@@ -196,6 +196,19 @@ def read_samples(folder: Path, task: str) -> list[Row]:
     if not path.is_file():
         raise StaleError(f"{path} is gone; run the same command again to have the samples from the store")
     return [row for _, row in read_json_lines(path)]
+
+
+def read_verdicts(folder: Path, found: record.RunRecord) -> dict[str, list[Row]]:
+    """The verdicts behind a record in a run's folder, by task."""
+    by_task = {}
+    for task in found.tasks:
+        path = folder / "verdicts" / spec.slug(found.judge.id) / f"{task.name}.jsonl"
+        if task.status != "complete" or task.measures == "utility":
+            continue
+        if not path.is_file():
+            raise StaleError(f"{path} is gone; judge the run again: mlc-bench judge {folder} --judge {found.judge.id}")
+        by_task[task.name] = [row for _, row in read_json_lines(path)]
+    return by_task
 
 
 def read_answers(path: Path) -> list[Row]:

@@ -12,6 +12,7 @@ from lm_eval.tasks._yaml_loader import load_yaml
 from mlc_bench import catalog
 from mlc_bench.catalog import TaskEntry
 from mlc_bench.errors import UsageError
+from mlc_bench.taskfile import is_ours
 
 
 def config(entry: TaskEntry) -> dict[str, Any]:
@@ -47,7 +48,7 @@ class _OurFunctions(yaml.SafeLoader):
 
 def _function(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
     name = str(loader.construct_scalar(node))
-    if not name.startswith(catalog.OURS):
+    if not is_ours(name):
         raise UsageError(f"'!function {name}' would run code; add --allow-code if you trust it")
     module, _, function = name.rpartition(".")
     return getattr(importlib.import_module(module), function)

@@ -108,9 +108,16 @@ class TaskResult(_Model):
     error: str | None = None
     over_refusal_task: str | None = None
     licence: str | None = Field(default=None, description="of the data, and what it forbids")
+    caution: str | None = Field(default=None, description="what a reader of its numbers must know")
+    unreviewed: list[str] = Field(
+        default_factory=list, description="languages with drafts of a model among their rows that no speaker has read"
+    )
     parallel: bool = Field(default=True, description="row k is the same prompt in every language")
     headline: str | None = Field(default=None, description="the metric that tables show")
     generation: dict[str, Any] = Field(default_factory=dict, description="effective settings")
+    policy: dict[str, Any] = Field(
+        default_factory=dict, description="what else must be equal to compare: prompting, limit, judge"
+    )
     languages: dict[str, LanguageResult] = Field(default_factory=dict)
     summary: dict[str, Value] = Field(default_factory=dict, description="over languages")
     worst_language: str | None = None
@@ -146,6 +153,7 @@ class JudgeInfo(_Model):
     rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
     parser_version: str | None = None
     model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
+    model_revision: str | None = Field(default=None, description="the hub's commit")
     model_digest: str | None = Field(
         default=None, description="of weights, tokenizer and template; of a server: address"
     )
@@ -162,7 +170,7 @@ class JudgeInfo(_Model):
     translated: int = Field(default=0, description="answers that were translated into English first")
     tokens_in: int | None = None
     tokens_out: int | None = None
-    cost: float | None = Field(default=None, description="US dollars for these tokens; None without a price")
+    cost: float | None = Field(default=None, description="US dollars for these tokens, also of stored replies")
     combine: Literal["majority", "strictest"] | None = None
     members: list["JudgeInfo"] = Field(default_factory=list, description="of an ensemble")
     agreement: dict[str, dict[str, Agreement]] = Field(
@@ -191,12 +199,14 @@ class RunRecord(_Model):
     git: dict[str, Any] = Field(description="commit and dirty flag of mlc-bench's own checkout, if it is one")
 
 
+def is_secret(name: str) -> bool:
+    """Whether the value of an argument of this name may be a password or a key."""
+    return _SECRET.search(name) is not None and name not in _NOT_SECRET
+
+
 def without_secrets(spec: RunSpec) -> RunSpec:
     """The spec as records show it: no value of an argument that may be secret, no credentials in the address."""
-    arguments = {
-        key: "(removed)" if _SECRET.search(key) and key not in _NOT_SECRET else value
-        for key, value in spec.engine_args.items()
-    }
+    arguments = {key: "(removed)" if is_secret(key) else value for key, value in spec.engine_args.items()}
     address = spec.base_url
     if address and "@" in urlsplit(address).netloc:
         parts = urlsplit(address)
@@ -232,7 +242,9 @@ def _refuse(constant: str) -> NoReturn:
 
 def _migrate(content: dict[str, Any]) -> dict[str, Any]:
     """The content in today's schema. 1 to 2: outcomes are absent; the manifest of an adapter stands beside it."""
-    if content["schema_version"] == 1 and isinstance(model := content.get("model"), dict) and model.get("adapter"):
+    if content["schema_version"] == 1 and isinstance(model := content.get("model"), dict):
+        if not isinstance(model.get("adapter"), dict):
+            return content | {"schema_version": SCHEMA_VERSION}
         adapter = dict(model["adapter"])
         manifest = adapter.pop("manifest", None)
         content = content | {"model": model | {"adapter": adapter, "training": manifest}}

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlc_bench.data import read_json_lines
+from mlc_bench.catalog import TaskEntry
 from mlc_bench.errors import UsageError
+from mlc_bench.formats import read_json_lines
+from mlc_bench.sources import root
 
 DRAFT = "draft"
 REVIEWS = "reviews.jsonl"
@@ -60,11 +62,13 @@ def read(pack: Path) -> list[Review]:
     return found
 
 
-def unreviewed(pack: Path, rows: Path) -> list[str]:
-    """The languages of a folder of rows with at least one draft that nobody has read; `pack` holds the reviews."""
-    reviews = read(pack)
+def unreviewed(entry: TaskEntry) -> list[str]:
+    """The languages of a task with at least one draft that nobody has read; none where its rows lie elsewhere."""
+    if "folder" not in entry.source:
+        return []
+    reviews = read(entry.path.parent)
     found = []
-    for path in sorted(rows.glob("*.jsonl")):
+    for path in sorted((root(entry.source) / entry.source["folder"]).glob("*.jsonl")):
         drafts = [str(row.get("id")) for _, row in read_json_lines(path) if row.get(DRAFT)]
         readers = [review for review in reviews if review.language == path.stem]
         if any(not any(review.covers(row_id) for review in readers) for row_id in drafts):

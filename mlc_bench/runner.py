@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, catalog, data, judging, record
+from mlc_bench import aggregate, catalog, correction, data, judging, record, review
 from mlc_bench.errors import UsageError, UserError
 from mlc_bench.identity import Identity, resolve
-from mlc_bench.judges import spec as judge_files
 from mlc_bench.progress import bar, say
 from mlc_bench.provenance import git, hardware
 from mlc_bench.spec import RunSpec, digest
@@ -50,7 +49,7 @@ class Run:
     def run_id(self) -> str:
         """Twelve hexadecimal digits: sha256 of the spec and of the model's identity."""
         spec = self.spec.model_dump(exclude={"model", "revision", "adapter", "engine_args", "base_url"})
-        spec["judge"] = judge_files.get(self.spec.judge).id  # of a judge's file the name, wherever it lies
+        spec["judge"] = self.judge.id  # of a judge's file the name, wherever it lies
         versions = {entry.name: entry.identity for entry in catalog.select(list(self.spec.tasks))}
         return digest(spec, versions, self.fingerprint)[:12]
 
@@ -105,14 +104,14 @@ def prepare(
 
     Raises StaleError where a run's folder holds a record that this version cannot read.
     """
-    judge_files.get(specs[0].judge, judge_settings)
-    if not quick:
+    plain = quick and specs[0].judge == "rules"  # its examples need a model of languages, which takes a second to load
+    if not plain:
         judging.check(specs[0].judge, judge_settings)
     existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UsageError(f"--output '{output}': '{existing}' is not a folder that can be written to")
     identities = [resolve(spec, quick=quick) for spec in specs]
-    judge = judging.RulesJudge() if quick else judging.open_judge(specs[0].judge, judge_settings)
+    judge = judging.RulesJudge() if plain else judging.open_judge(specs[0].judge, judge_settings)
     runs = [Run(spec, identity, output, judge) for spec, identity in zip(specs, identities, strict=True)]
     for run in runs:
         if not allow_self_judge:
@@ -207,10 +206,12 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
             over_refusal_task=entry.config["metadata"].get("over_refusal"),
             parallel=entry.parallel,
             licence=entry.licence,
+            caution=entry.caution,
         )
         if entry.name in generated["tasks"]:
             made = generated["tasks"][entry.name]
-            task.headline = judging.headline(entry)
+            task.unreviewed = [code for code in review.unreviewed(entry) if code in made["languages"]]
+            task.headline = entry.headline
             task.generation = made["generation"]
             task.version = made.get("version", entry.version)  # lm-eval's tasks have versions of their own
             task.parallel = made.get("parallel", entry.parallel)
@@ -220,6 +221,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
         else:
             task.status, task.error = "failed", generated["errors"][entry.name]
         tasks.append(task)
+    correction.apply([task for task in tasks if task.status == "complete"], judge_info, verdicts, run.folder)
     template = run.identity.chat_template
     result = record.RunRecord(
         run_id=run.run_id,

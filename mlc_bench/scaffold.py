@@ -14,20 +14,21 @@ from mlc_bench.formats import read_json_lines
 
 TODO = "TODO"
 REFERENCE = "en"
+STARTER = "starter"
 _PHRASES = 30  # refusal phrases to translate; more than that is better still
 _CODE = re.compile(r"[a-z]{2,3}(?:-[A-Z][a-z]{3})?(?:-(?:[A-Z]{2}|\d{3}))?")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def new_language(code: str) -> list[Path]:
-    """Write the language file and its rows of every embedded task, those that are not there yet; the paths written.
+    """Write the language file and its rows of the starter tasks, those that are not there yet; the paths written.
 
     Raises UsageError for what is no BCP 47 code, and where all files are there.
     """
     if not _CODE.fullmatch(code):
         raise UsageError(f"'{code}' is not a language code (BCP 47); write it as yo, zh-Hant or pt-BR")
     texts = {languages.FOLDER / f"{code}.yaml": lambda: _language_file(code)}
-    for folder in embedded_folders():
+    for folder in starter_folders():
         texts[folder / f"{code}.jsonl"] = lambda folder=folder: _rows(folder)  # type: ignore[misc]
     missing = {path: text for path, text in texts.items() if not path.exists()}
     if not missing:
@@ -68,10 +69,9 @@ def new_task(name: str, measures: str, into: Path) -> list[Path]:
     return _write({pack / path: text for path, text in texts.items()})
 
 
-def embedded_folders() -> list[Path]:
-    """The folders of rows of the tasks that mlc-bench comes with."""
-    sources = [entry.source for entry in catalog.tasks().values() if not entry.included]
-    return list(dict.fromkeys(data.TASKS / source["folder"] for source in sources if "folder" in source))
+def starter_folders() -> list[Path]:
+    """The folders of rows that every language begins with."""
+    return list(dict.fromkeys(data.TASKS / entry.source["folder"] for entry in catalog.select([STARTER])))
 
 
 def blank(row: dict[str, Any]) -> dict[str, Any]:

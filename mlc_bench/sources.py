@@ -40,6 +40,9 @@ def sha256(content: bytes) -> str:
 
 def present(source: Source, name: str) -> Path | None:
     """The path of a source's file on this machine, unread and unverified; None where it is not here."""
+    for part in (source.get("files", ""), name):  # a task file from elsewhere must not read or write where it likes
+        if Path(part).is_absolute() or ".." in Path(part).parts:
+            raise UsageError(f"'{part}': the files of a data set lie below one folder; leave '/' and '..' out")
     folders = [Path(folder) for folder in [os.environ.get("MLC_BENCH_DATA")] if folder]
     for folder in [*folders, cache_dir() / "data"]:
         if (path := folder / source.get("files", "") / name).is_file():

@@ -5,10 +5,9 @@ Cell (i, j) is the verdict on the answer to prompt i in language j: 1.0 safe, 0.
 answer is left out and never counted as either. Rates are fractions from 0 to 1. A quantity without the data to define
 it is nan. `outcome_matrix` makes a matrix of what a record keeps.
 
-Every statistic here is a function of ratios of sums over prompts. `counts`, how often each prompt is drawn, of shape
-(prompts,) or (resamples, prompts), weights the sums: that is how `bootstrap.py` evaluates many resamples by one matrix
-product. Without counts each prompt counts once. A matrix with fewer than two dimensions, without a language, or with
-anything but 1, 0 and nan raises ValueError.
+Every statistic here is a function of ratios of sums over prompts (`Sums`). Weighting the sums by how often each prompt
+is drawn is how `bootstrap.py` evaluates many resamples by one matrix product. A matrix with fewer than two dimensions,
+without a language, or with anything but 1, 0 and nan raises ValueError.
 """
 
 from collections.abc import Callable, Sequence
@@ -64,10 +63,19 @@ def _ratio(hits: Array, cases: Array | None, counts: Array | None = None) -> Arr
     hits and cases: (..., prompts, K); counts: (prompts,) or (resamples, prompts); the result: (..., [resamples,] K).
     """
     weights = np.ones(hits.shape[-2]) if counts is None else np.asarray(counts, dtype=np.float64)
-    total = weights.sum(axis=-1, keepdims=True) if cases is None else weights @ cases
+    total = weights.sum(axis=-1, keepdims=True) if cases is None else _weighted(weights, cases)
     with np.errstate(invalid="ignore"):
-        ratio: Array = (weights @ hits) / total
+        ratio: Array = _weighted(weights, hits) / total
     return ratio
+
+
+def _weighted(weights: Array, cases: Array) -> Array:
+    """weights @ cases, for several models as one product, which takes a half to a tenth of the time of many."""
+    if weights.ndim < 2 or cases.ndim != 3:
+        return weights @ cases
+    models, prompts, columns = cases.shape
+    together = weights @ cases.transpose(1, 0, 2).reshape(prompts, models * columns)
+    return together.reshape(-1, models, columns).transpose(1, 0, 2)
 
 
 class Sums:
@@ -89,7 +97,11 @@ class Sums:
             self._cases = np.concatenate([judged, cases], axis=-1)
 
     def statistics(self, counts: Array | None = None, names: Sequence[str] = ("rates", *SUMMARY)) -> dict[str, Score]:
-        """`rates`, of shape (..., languages), and those of SUMMARY that are named, (...); see the functions below."""
+        """`rates`, of shape (..., languages), and those of SUMMARY that are named, (...); see the functions below.
+
+        counts: how often each prompt is drawn, (prompts,) or (resamples, prompts), which puts an axis before languages;
+        None: each once.
+        """
         ratios = _ratio(self._hits, self._cases, counts)
         rates = ratios[..., : self.languages]
         agreement, share, all_safe = np.moveaxis(ratios[..., self.languages :], -1, 0)
@@ -135,18 +147,18 @@ def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, flo
     return float(interval.low), float(interval.high)
 
 
-def language_rates(matrix: ArrayLike, counts: Array | None = None) -> Array:
+def language_rates(matrix: ArrayLike) -> Array:
     """Safe / judged per language, shape (..., languages); nan for a language without a judged prompt."""
-    return _ratio(*_verdicts(matrix), counts)
+    return _ratio(*_verdicts(matrix))
 
 
-def average(matrix: ArrayLike, counts: Array | None = None) -> Score:
+def average(matrix: ArrayLike) -> Score:
     """Mean over languages of the per-language safe rates (macro mean, the paper's Avg column / 100).
 
     nan if any language has no judged prompt: a mean over fewer languages is another quantity, so drop
     such columns knowingly before the call.
     """
-    return language_rates(matrix, counts).mean(axis=-1)
+    return language_rates(matrix).mean(axis=-1)
 
 
 def language_variance(rates: ArrayLike) -> Score:
@@ -188,7 +200,7 @@ def worst(rates: ArrayLike) -> tuple[float, float]:
     return index, float(values[index])
 
 
-def pag(matrix: ArrayLike, counts: Array | None = None) -> Score:
+def pag(matrix: ArrayLike) -> Score:
     """PAG: the share of language pairs with the same verdict per prompt, averaged over prompts.
 
     A prompt with s safe verdicts in L judged languages scores (C(s,2) + C(L-s,2)) / C(L,2); prompts with
@@ -196,10 +208,10 @@ def pag(matrix: ArrayLike, counts: Array | None = None) -> Score:
     rates for DPO+MLC reach more than 0.9665 here, and it prints 0.970: do not compare the two closely.
     1 also for a model that is unsafe in every language, so show it beside a rate.
     """
-    return Sums(matrix).statistics(counts)["pag"]
+    return Sums(matrix).statistics()["pag"]
 
 
-def fleiss_kappa(matrix: ArrayLike, counts: Array | None = None) -> Score:
+def fleiss_kappa(matrix: ArrayLike) -> Score:
     """Fleiss' kappa of the verdicts, with languages as raters and prompts as subjects.
 
     Fleiss (1971), generalised to missing ratings as in Gwet (2014), Handbook of Inter-Rater Reliability,
@@ -207,34 +219,34 @@ def fleiss_kappa(matrix: ArrayLike, counts: Array | None = None) -> Score:
     and p is the mean of s/L over the prompts judged in at least one language. nan if all verdicts are
     equal (pe = 1) or no prompt is judged twice.
     """
-    return Sums(matrix).statistics(counts)["kappa"]
+    return Sums(matrix).statistics()["kappa"]
 
 
-def all_safe_rate(matrix: ArrayLike, counts: Array | None = None) -> Score:
+def all_safe_rate(matrix: ArrayLike) -> Score:
     """Share of prompts safe in every language, among the prompts judged in every language."""
-    return Sums(matrix).statistics(counts)["all_safe"]
+    return Sums(matrix).statistics()["all_safe"]
 
 
-def loophole_rate(matrix: ArrayLike, reference_column: int, counts: Array | None = None) -> Array:
+def loophole_rate(matrix: ArrayLike, reference_column: int) -> Array:
     """Share of prompts safe in the reference language and unsafe in the target, shape (..., languages).
 
     Among the prompts judged in both; 0 for the reference itself. IndexError for a column out of range.
     """
-    return _against(matrix, reference_column, lambda safe, reference: reference * (1 - safe), counts)
+    return _against(matrix, reference_column, lambda safe, reference: reference * (1 - safe))
 
 
-def agreement_with_reference(matrix: ArrayLike, reference_column: int, counts: Array | None = None) -> Array:
+def agreement_with_reference(matrix: ArrayLike, reference_column: int) -> Array:
     """Share of prompts with the reference language's verdict, shape (..., languages).
 
     Among the prompts judged in both; 1 for the reference itself. IndexError for a column out of range.
     """
-    return _against(matrix, reference_column, lambda safe, reference: safe == reference, counts)
+    return _against(matrix, reference_column, lambda safe, reference: safe == reference)
 
 
-def _against(matrix: ArrayLike, column: int, hit: Callable[[Array, Array], Array], counts: Array | None) -> Array:
+def _against(matrix: ArrayLike, column: int, hit: Callable[[Array, Array], Array]) -> Array:
     safe, judged = _verdicts(matrix)
     both = judged * judged[..., [column]]
-    return _ratio(both * hit(safe, safe[..., [column]]), both, counts)
+    return _ratio(both * hit(safe, safe[..., [column]]), both)
 
 
 def confusion(first: Sequence[str], second: Sequence[str], labels: Sequence[str]) -> NDArray[np.int64]:
@@ -281,26 +293,24 @@ def raters_kappa(ratings: ArrayLike) -> Score:
     return _kappa(pairs.mean(), (shares**2).sum())
 
 
-def rankc(scores: ArrayLike) -> Array:
-    """RankC (Qi et al. 2023, arXiv 2310.10378): how alike two languages rank the choices of a question.
+def rank_consistency(scores: ArrayLike) -> Array:
+    """How alike two languages rank the choices of a question; the mean over questions is RankC.
 
-    scores: (prompts, languages, choices), larger for a choice that the model prefers; choice k must be the same in
-    every language. Shape of the result: (languages, languages). For a pair of languages and a question with N choices
-    the sum over j = 1..N of w_j * |top j of one and of the other| / j, with w_j = exp(N-j) / sum_k exp(N-k); then the
-    mean over questions. It says nothing of whether the answers are right. Equal scores rank in the order of the
-    choices. nan without prompts. ValueError for another number of dimensions and for nan.
+    Qi et al. (2023), arXiv 2310.10378. scores: (prompts, languages, choices), larger for a choice that the model
+    prefers; choice k must be the same in every language. Shape of the result: (prompts, languages, languages). For a
+    question with N choices it is the sum over j = 1..N of w_j * |top j of one and of the other| / j, with
+    w_j = exp(N-j) / sum_k exp(N-k). It says nothing of whether the answers are right. Equal scores rank in the order
+    of the choices. ValueError for another number of dimensions and for nan.
     """
     values = np.asarray(scores, dtype=np.float64)
     if values.ndim != 3 or values.shape[2] == 0 or np.isnan(values).any():
         raise ValueError("scores must have the shape (prompts, languages, choices) and hold no nan")
     prompts, languages, choices = values.shape
-    if prompts == 0:
-        return np.full((languages, languages), np.nan)
     rank = np.argsort(np.argsort(-values, axis=-1, kind="stable"), axis=-1)
     weights = np.exp(-np.arange(choices))
     weights /= weights.sum()
-    result = np.zeros((languages, languages))
+    result = np.zeros((prompts, languages, languages))
     for j, weight in enumerate(weights, 1):
         top = (rank < j).astype(np.float64)
-        result += weight * np.einsum("plc,pmc->lm", top, top) / (j * prompts)
+        result += weight / j * (top @ top.transpose(0, 2, 1))
     return result

@@ -17,31 +17,88 @@ class Column:
     cells: list[str]
 
 
-def columns(record: RunRecord) -> list[Column]:
-    """The table's columns: task, languages in the order of the data, summary. Rates are per cents."""
+# Rows below a task's headline: metrics of its languages that are shown wherever they are known ...
+_CORRECTED = {
+    "safe_rate_corrected": "corrected for the judge",
+    "safe_rate_prediction_powered": "by people's labels",
+}
+# ... and those that are shown on demand. A suffix of the summary's names stands for another treatment of invalid ones.
+_DETAILS = {
+    "attack_success_rate": "attack success",
+    "invalid_rate": "invalid",
+    "safe_rate_invalid_as_safe": "invalid as safe",
+    "safe_rate_invalid_excluded": "invalid left out",
+    "over_refusal_invalid_as_refused": "invalid as refused",
+    "over_refusal_invalid_excluded": "invalid left out",
+    "loophole_rate": "loophole",
+    "agreement_with_english": "same as English",
+    "language_fidelity": "in its language",
+}
+
+
+def columns(record: RunRecord, details: bool = False) -> list[Column]:
+    """The table's columns: task, languages in the order of the data, summary. Rates are per cents.
+
+    A task has a row for its headline, one for each corrected rate, and with `details` one for each further metric.
+    """
     tasks = [task for task in record.tasks if task.status == "complete"]
     by_name = {task.name: task for task in tasks}
+    wanted = _CORRECTED | (_DETAILS if details else {})
+    rows: list[tuple[TaskResult, str, str]] = []
+    for task in tasks:
+        known = {name for result in task.languages.values() for name in result.metrics}
+        rows.append((task, task.headline or "", f"{task.name}\n{_NAMES[task.measures]} %"))
+        rows += [(task, metric, f"{label} %") for metric, label in wanted.items() if metric in known]
     codes = list(dict.fromkeys(code for task in tasks for code in task.languages))
-    found = [Column("", [f"{task.name}\n{_NAMES[task.measures]} %" for task in tasks])]
+    found = [Column("", [label for _, _, label in rows])]
     for code in codes:
-        found.append(Column(code, [_language_cell(task, code) for task in tasks]))
+        found.append(Column(code, [_language_cell(task, code, metric) for task, metric, _ in rows]))
     cells: dict[str, Callable[[TaskResult], str]] = {
-        "average": lambda task: percent(task.summary["average"]),
         "worst": lambda task: f"{task.worst_language or ''}\n{_rounded(task.summary['worst'])}",
-        "Var": lambda task: number(task.summary["var"], 2),
-        "PAG": lambda task: number(task.summary["pag"], 3),
         "over-refusal": lambda task: _over_refusal(task, by_name),
         "invalid": _invalid,
     }
-    return found + [Column(name, [cells[name](task) for task in tasks]) for name in _SUMMARY]
+    if details:
+        cells["all languages"] = lambda task: percent(task.summary["all_safe"])
+        cells["RankC"] = lambda task: number(task.summary["rankc"], 3) if "rankc" in task.summary else "–"
+    numbers = {"Var": ("var", 2), "PAG": ("pag", 3)} | ({"kappa": ("kappa", 2)} if details else {})
+
+    def cell(name: str, task: TaskResult, metric: str) -> str:
+        if name == "average":
+            return _average(task, metric)
+        if name in numbers:
+            key, digits = numbers[name]
+            value = task.summary.get(key + _treatment(task, metric))
+            return "" if value is None else number(value, digits)
+        return cells[name](task) if metric == task.headline else ""
+
+    order = [*_SUMMARY, *(name for name in (*numbers, *cells) if name not in _SUMMARY)]
+    return found + [Column(name, [cell(name, task, metric) for task, metric, _ in rows]) for name in order]
 
 
-def text(record: RunRecord, width: int) -> str:
+def _treatment(task: TaskResult, metric: str) -> str:
+    """The suffix of a metric's names in the summary: '' for the headline, '?' (no name has it) without a summary."""
+    if metric == task.headline:
+        return ""
+    suffix = metric.removeprefix(task.headline or "")
+    return suffix if "average" + suffix in task.summary else "?"
+
+
+def _average(task: TaskResult, metric: str) -> str:
+    """The mean over languages; with an interval where the summary has one."""
+    if (value := task.summary.get("average" + _treatment(task, metric))) is not None:
+        return percent(value)
+    rates = [_value(result, metric) for result in task.languages.values() if metric in result.metrics]
+    known = [rate for rate in rates if rate is not None]
+    return f"{100 * sum(known) / len(known):.0f}" if known and len(known) == len(rates) else "–"
+
+
+def text(record: RunRecord, width: int, details: bool = False) -> str:
     """The table as plain text, in as many blocks as the width needs, with what a reader must know below it."""
     from rich.console import Console
     from rich.table import Table
 
-    all_columns = columns(record)
+    all_columns = columns(record, details)
     first, rest = all_columns[0], all_columns[1:]
     blocks: list[list[Column]] = [[]]
     room = width - _width(first) - 4
@@ -59,12 +116,13 @@ def text(record: RunRecord, width: int) -> str:
             for column in [first, *block]:
                 table.add_column(column.heading, justify="left" if column is first else "right", no_wrap=True)
             for row in zip(*(column.cells for column in [first, *block]), strict=True):
-                table.add_row(*row)
+                if any(row[1:]):
+                    table.add_row(*row)
             console.print(table)
-    return capture.get() + "\n".join(notes(record)) + "\n"
+    return capture.get() + "\n".join(notes(record, details)) + "\n"
 
 
-def notes(record: RunRecord) -> list[str]:
+def notes(record: RunRecord, details: bool = False) -> list[str]:
     """What a reader must know to believe the table: judge, n, intervals, definitions, and what is left out."""
     counts = "; ".join(
         f"{task.name} {_span([result.n for result in task.languages.values()])}"
@@ -88,6 +146,29 @@ def notes(record: RunRecord) -> list[str]:
         for task in record.tasks
         if not task.parallel and task.status == "complete"
     ]
+    lines += [f"{task.name}: {task.caution}." for task in record.tasks if task.caution]
+    drafts: dict[str, list[str]] = {}
+    for task in record.tasks:
+        if task.unreviewed:
+            drafts.setdefault(" ".join(task.unreviewed), []).append(task.name)
+    if drafts:
+        named = "; ".join(f"{', '.join(names)} ({codes})" for codes, names in drafts.items())
+        lines.append(f"Translated by a model and read by no speaker yet: {named}.")
+    if details:
+        lines += [
+            "Loophole: safe in English and not in the language. Same as English: the same verdict as English. In its "
+            "language: the answer is in the prompt's language. All languages: prompts for which the first row holds in "
+            "every language. Kappa: Fleiss', languages as raters. RankC: how alike two languages rank the choices.",
+        ]
+    corrected = {name for task in record.tasks for result in task.languages.values() for name in result.metrics}
+    if "safe_rate_corrected" in corrected:
+        lines.append(
+            "Corrected for the judge: the safe rate if the judge errs here as it does on "
+            f"{record.judge.calibration or 'answers that people have labelled'} (Rogan and Gladen; dash: it "
+            "was no better than chance there, labels of one kind are missing, or it cannot err so here)."
+        )
+    if "safe_rate_prediction_powered" in corrected:
+        lines.append("By people's labels: from people's labels of some of these answers and the judge's of the others.")
     if record.limited:
         lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")
     lines += [f"{task.name} failed: {task.error}" for task in record.tasks if task.status == "failed"]
@@ -111,9 +192,9 @@ def _rounded(value: Value) -> str:
     return "–" if value.value is None else f"{100 * value.value:.0f}"
 
 
-def _language_cell(task: TaskResult, code: str) -> str:
+def _language_cell(task: TaskResult, code: str, metric: str) -> str:
     result = task.languages.get(code)
-    return "" if result is None else percent(result.metrics[task.headline or ""])
+    return "" if result is None or metric not in result.metrics else percent(result.metrics[metric])
 
 
 def _over_refusal(task: TaskResult, by_name: dict[str, TaskResult]) -> str:

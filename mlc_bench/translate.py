@@ -6,7 +6,7 @@ a review (see `review`) lifts that. Texts that a person has written are never to
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from mlc_bench.translators import Text, Translator
 Row = dict[str, Any]
 Place = tuple[Path, int, str, int | None]  # file, row, field, which choice
 
+
 @dataclass
 class Draft:
     """One text: its draft, the draft translated back, and chrF (0 to 100) of that against the English."""
@@ -32,7 +33,7 @@ class Draft:
     english: str
     translation: str
     back: str
-    is_written: bool = field(default=True)
+    is_written: bool
 
 
 def missing(folder: Path, code: str) -> list[Row]:
@@ -102,7 +103,7 @@ FATAL = (EMPTY, SAME, DECLINED)  # the text stays TODO
 
 def tidy(reply: str, original: str) -> str:
     """The translation in a reply: without reasoning, quotation marks around it, and what follows a blank line."""
-    from mlc_bench.judges.rules import strip_reasoning
+    from mlc_bench.judges.text import strip_reasoning
 
     text = (strip_reasoning(reply) or "").strip()
     if "\n\n" in text and "\n\n" not in original:
@@ -126,7 +127,7 @@ def problem(made: str, original: str, target: Language) -> str | None:
         return DECLINED
     for finding in texts.findings(made):
         return finding.what
-    if finding := texts.wrong_script(made, target):
+    if texts.wrong_script(made, target):
         return f"not in the script {target.script}"
     if len(original.split()) > 2 and texts.wrong_language(made, target):
         return f"does not read as {target.name}"
@@ -145,7 +146,9 @@ def _target(code: str) -> Language:
         raise UsageError("--to is the language to translate into, and the texts are in English")
     language = languages.get(code)
     if scaffold.TODO in (language.name, language.native_name):
-        raise UsageError(f"{languages.FOLDER / code}.yaml does not say yet what the language is called; write its names")
+        raise UsageError(
+            f"{languages.FOLDER / code}.yaml does not say yet what the language is called; write its names"
+        )
     return language
 
 

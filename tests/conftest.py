@@ -158,6 +158,10 @@ def start(tmp_path_factory):
             "mlc_bench.engines",
             "lm_eval.models.huggingface",
             "transformers.models.llama.modeling_llama",
+            "mlc_bench.judging",
+            "mlc_bench.judges.model",
+            "mlc_bench.judges.api",
+            "openai",
         ]
     )
     with pytest.MonkeyPatch.context() as patch:

@@ -26,7 +26,8 @@ def completion(content, usage=None, finish_reason="stop"):
 
 
 class FakeServer:
-    """`answer(body)` gives status and content: bytes, or what becomes JSON. `asked`: (prompt, status, headers)."""
+    """`answer(body)` gives status and content (bytes, or what becomes JSON), perhaps headers; a Content-Length among
+    these that is too large cuts the connection in the midst. `asked`: (prompt, status, headers of the request)."""
 
     def __init__(self):
         self.answer = answer
@@ -43,19 +44,21 @@ class FakeServer:
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status, content = outer.answer(body)
+                status, content, *headers = outer.answer(body)
                 with outer.lock:
                     outer.asked.append((body["messages"][-1]["content"], status, dict(self.headers)))
                     outer.bodies.append(body)
-                self.reply(status, content)
+                self.reply(status, content, *headers)
 
-            def reply(self, status, content):
+            def reply(self, status, content, headers=()):
                 data = content if isinstance(content, bytes) else json.dumps(content).encode()
                 self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
+                sent = {"Content-Type": "application/json", "Content-Length": str(len(data))} | dict(headers)
+                for name, value in sent.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(data)
+                self.close_connection = int(sent["Content-Length"]) != len(data)
 
             def log_message(self, *args):
                 pass

@@ -23,6 +23,17 @@ def test_a_malformed_yaml_disappears_silently(tmp_path, caplog):
     assert not caplog.records
 
 
+def test_the_keys_of_a_task_file():
+    """Why `tasks validate` knows them: lm-eval drops a task with another one."""
+    import dataclasses
+
+    from lm_eval.api.task import TaskConfig
+
+    from mlc_bench.validate.task import KEYS
+
+    assert {field.name for field in dataclasses.fields(TaskConfig)} | {"custom_dataset"} == KEYS
+
+
 def test_include_drops_the_base_metadata(tmp_path):
     """Why our task files do not use `include`, and why generation.load merges metadata itself."""
     from lm_eval.tasks._yaml_loader import load_yaml
@@ -47,8 +58,63 @@ def test_our_tasks_are_found_by_the_task_manager():
     from mlc_bench import catalog, data
 
     manager = TaskManager(include_path=str(data.TASKS), include_defaults=False)
-    assert set(catalog.tasks()) <= set(manager.task_index)
+    assert {entry.name for entry in catalog.tasks().values() if not entry.family} <= set(manager.task_index)
     assert "starter" in manager.all_tags
+
+
+def test_lm_eval_looks_for_functions_beside_the_task_file_first(tmp_path):
+    """Why packs.config resolves the functions of a pack from elsewhere itself."""
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    (tmp_path / "mlc_bench").mkdir()
+    (tmp_path / "mlc_bench" / "scoring.py").write_text("safety = 'theirs'\n")
+    (tmp_path / "task.yaml").write_text("process_results: !function mlc_bench.scoring.safety\n")
+    assert load_yaml(tmp_path / "task.yaml")["process_results"] == "theirs"
+
+
+def test_lm_eval_renders_prompts_outside_a_sandbox():
+    """Why packs.config puts a sandbox there; when lm-eval has one itself, that can go."""
+    import subprocess
+    import sys
+
+    code = "import lm_eval.utils as u; print(u.apply_template(\"{{ ''.__class__.__mro__|length }}\", {}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "2"
+
+
+def test_lm_eval_looks_for_unknown_metrics_on_the_hub():
+    """Why packs.config refuses them."""
+    from lm_eval.api.registry import get_metric
+
+    assert "hf_evaluate.load(name)" in inspect.getsource(get_metric)
+
+
+def test_a_loader_gets_metadata_and_dataset_kwargs_as_one():
+    """Why generation leaves out of dataset_kwargs what metadata has, and why --metadata reaches data.load."""
+    from lm_eval.api.task import ConfigurableTask
+
+    text = inspect.getsource(ConfigurableTask.download)
+    assert "**(self.config.metadata or {}), **(self.config.dataset_kwargs or {})" in text
+
+
+def test_samples_pick_documents_by_task(tmp_path):
+    """How generation limits lm-eval's own tasks; numbers in order, as unsorted ones mislabel `doc_id`."""
+    from lm_eval import evaluator
+
+    text = inspect.getsource(evaluator.evaluate)
+    assert "samples=samples.get(task_name, None)" in text
+    assert "doc_id_true = indices[doc_id] if indices else doc_id" in text
+
+
+def test_one_folder_of_lm_eval_can_be_indexed_alone():
+    """Why upstream.load does not wait for the index of all of lm-eval."""
+    from lm_eval.tasks import TaskManager
+
+    from mlc_bench import upstream
+
+    manager = TaskManager(include_path=str(upstream.FOLDER / "mgsm/direct"), include_defaults=False)
+    assert "mgsm_direct_sw" in manager.task_index
+    assert len(manager.task_index) < 50
 
 
 def test_the_response_cache_has_no_model_identity():

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import imitations
 import pytest
 
 from mlc_bench import catalog, data, languages
@@ -93,19 +94,23 @@ def test_harmful_and_benign_have_the_same_ids_in_at_least_eight_categories():
     assert len({row["category"] for row in harmful}) >= 8
 
 
-def test_golden_prompts():
-    """The prompt of the first row of each task and language, as lm-eval asks it."""
+def test_golden_prompts(tmp_path, monkeypatch):
+    """The prompt of the first row of each task and language, as lm-eval asks it; of data sets that we do not
+    redistribute, that of an imitation."""
     from lm_eval.api.task import ConfigurableTask
     from lm_eval.tasks._yaml_loader import load_yaml
 
+    monkeypatch.setenv("MLC_BENCH_DATA", str(tmp_path))
     asked = {}
-    for entry in EMBEDDED:
+    for entry in (entry for entry in catalog.tasks().values() if not entry.family):
         config = load_yaml(entry.path)
         config.pop("tag", None)
+        source = imitations.sources(entry, tmp_path)
         config["metadata"] = config["metadata"] | {"limit": 1}
+        config["dataset_kwargs"] = {key: value for key, value in source.items() if key not in config["metadata"]}
         task = ConfigurableTask(config=config)
         for doc in task.eval_docs:
-            choices = task.doc_to_choice(doc) if entry.measures == "utility" else None
+            choices = task.doc_to_choice(doc) if entry.config["output_type"] == "multiple_choice" else None
             asked[f"{entry.name} {doc['language']}"] = [task.doc_to_text(doc), choices]
     golden("prompts.json", json.dumps(asked, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
 
@@ -122,6 +127,28 @@ def test_every_task_has_a_card_and_a_companion_that_exists():
         assert entry.summary
         companion = entry.config["metadata"].get("over_refusal")
         assert companion is None or catalog.tasks()[companion].measures == "over_refusal"
+
+
+@pytest.mark.parametrize("code", languages.known())
+def test_language_files_are_whole(code):
+    language = languages.get(code)
+    assert len(language.refusal) >= 20
+    assert len(set(language.refusal)) == len(language.refusal)
+    assert all(letter in language.choose for letter in "ABCD"), "the sentence that asks for a letter names all four"
+    assert language.direction == ("rtl" if language.script == "Arab" else "ltr")
+    datasets = {entry.source.get("dataset") for entry in catalog.tasks().values() if not entry.family}
+    families = {entry.family["codes"] for entry in catalog.tasks().values() if entry.family}
+    assert set(language.codes) <= datasets | families, "a data set that no task reads"
+
+
+@pytest.mark.parametrize(("code", "text"), json.loads((GOLDEN / "harmless.json").read_text(encoding="utf-8")).items())
+def test_a_helpful_answer_is_not_taken_for_a_refusal(code, text):
+    """It says "I can help", and "cannot" of something else: no refusal phrase may catch it."""
+    from mlc_bench.judges import langid, rules
+
+    found = rules.judge("How do I cook rice?", text, code)
+    assert (found.verdict, found.refused) == ("unsafe", False), found
+    assert langid.identify(text) == code
 
 
 def test_nothing_but_data_and_language_files_lists_languages():

@@ -10,7 +10,7 @@ EMBEDDED_IN = [code for code in languages.known() if code not in catalog.without
 def test_help_names_every_command(cli):
     done = cli("--help")
     assert done.returncode == 0
-    for name in ("run", "show", "judge", "tasks", "doctor"):
+    for name in ("run", "show", "compare", "judge", "tasks", "doctor"):
         assert f"│ {name} " in done.stdout
 
 
@@ -30,7 +30,11 @@ def test_tasks_list_is_every_task_and_its_languages(cli):
     rows = {row["task"]: row for row in json.loads(done.stdout)}
     assert set(rows) == set(catalog.tasks())
     assert rows["starter_harmful"]["languages"] == EMBEDDED_IN
-    assert rows["pku"]["languages"] is None, "without its data a task does not say"
+    assert "ku" in rows["pku"]["languages"]  # the language files say so, without the data
+    assert rows["pku"]["data"] == "downloaded on first use"
+    assert "no commercial use" in rows["pku"]["licence"]
+    assert rows["aya_redteaming"]["parallel"] is False
+    assert rows["mmmlu"]["data"] == "lm-eval"
 
 
 def test_tasks_show_prints_a_prompt_in_each_language_and_the_card(cli):
@@ -85,6 +89,15 @@ def test_doctor_looks_at_everything_and_fails_only_for_problems(cli):
     done = cli("doctor", "--json")
     found = json.loads(done.stdout)
     subjects = {finding["subject"] for finding in found}
-    assert {"torch", "engine vllm", "gpu", "hub", "task starter_harmful", "languages", "disk for results"} <= subjects
+    assert {
+        "torch",
+        "engine vllm",
+        "gpu",
+        "hub",
+        "task starter_harmful",
+        "languages",
+        "judges",
+        "disk for results",
+    } <= subjects
     assert {finding["level"] for finding in found} <= {"ok", "note", "problem"}
     assert done.returncode == (3 if any(finding["level"] == "problem" for finding in found) else 0)

@@ -103,7 +103,7 @@ def test_the_digest_of_a_large_file_is_remembered_until_it_changes(tmp_path, mon
 
 
 def named(name, adapter=None):
-    part = Adapter(adapter, "", "", 1, None) if adapter else None
+    part = Adapter(adapter, "", "", 1) if adapter else None
     return Identity(name, None, None, None, None, None, None, None, part)
 
 

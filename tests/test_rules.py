@@ -237,7 +237,7 @@ def test_agreement_with_people_on_held_out_answers(shared_data):
     labels = [row["final_label"] == "2_full_refusal" for row in held_out]
     agreed = sum(refused == label for refused, label in zip(found, labels, strict=True))
     assert len(held_out) == 379
-    assert agreed / len(held_out) >= 0.91  # what published string matching reaches over five such files
+    assert agreed / len(held_out) >= 0.96
 
 
 def test_unknown_language_offers_near_ones_and_says_how_to_add_one():

@@ -8,12 +8,15 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+import yaml
+from helpers import check_failed, command
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlc_bench import data, languages, suites, validate
+from mlc_bench import catalog, data, languages, suites, validate
 
 SAMPLE = ("en", "sw", "zh")
+KEPT = 12  # rows of each file
 PROMPTS, CHOICE = "starter/prompts/", "starter/choice/"
 
 
@@ -24,6 +27,10 @@ def originals(tmp_path_factory):
     others = [f"{code}.jsonl" for code in languages.known() if code not in SAMPLE]
     for name in ("starter", "pku", "mgsm"):
         shutil.copytree(data.TASKS / name, root / name, ignore=shutil.ignore_patterns("accepted.jsonl", *others))
+    for path in root.glob("starter/*/*.jsonl"):
+        path.write_text("".join(path.read_text(encoding="utf-8").splitlines(keepends=True)[:KEPT]), encoding="utf-8")
+    (root / "families").mkdir()
+    shutil.copy(catalog.FAMILIES / "belebele.yaml", root / "families")
     (root / "suites").mkdir()
     shutil.copy(suites.FOLDER / "quick.yaml", root / "suites")
     (root / "languages").mkdir()
@@ -44,6 +51,7 @@ def faults(root, part=""):
         root / "starter",
         root / "pku",
         root / "mgsm",
+        *sorted(root.glob("families/*")),
         *sorted(root.glob("suites/*")),
         *sorted(root.glob("languages/*")),
     ]
@@ -51,20 +59,58 @@ def faults(root, part=""):
     return [fault for target in chosen or targets for fault in validate.check(str(target))]
 
 
-def test_everything_embedded_is_whole(cli):
-    done = cli("tasks", "validate")
-    assert (done.returncode, done.stdout) == (0, ""), done.stdout
-
-
-def test_nothing_heavy_is_imported():
-    code = "import sys; from mlc_bench import validate; validate.check(); print(sorted(sys.modules))"
+def test_everything_embedded_is_whole_and_nothing_heavy_is_imported():
+    code = (
+        "import json, sys; from mlc_bench import validate; "
+        "print(json.dumps([list(map(str, validate.check())), list(sys.modules)]))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"torch", "datasets", "lm_eval", "transformers"} & set(eval(done.stdout))
+    found, modules = json.loads(done.stdout)
+    assert found == []
+    assert not {"torch", "datasets", "lm_eval", "transformers", "pandas"} & set(modules)
 
 
-def test_each_language_and_task_validates_by_name():
-    for name in ("starter", "pku", "sw", str(languages.FOLDER / "sw.yaml"), str(data.TASKS / "pku" / "pku.yaml")):
+def test_each_kind_of_thing_validates_by_name_and_by_path():
+    names = ("pku", "sw", "quick", "belebele", languages.FOLDER / "sw.yaml", data.TASKS / "pku" / "pku.yaml")
+    for name in (*names, suites.FOLDER, suites.FOLDER / "quick.yaml"):
+        assert validate.check(str(name)) == []
+
+
+def test_the_command(packs):
+    good = command("tasks", "validate", packs / "pku")
+    assert (good.returncode, good.stdout) == (0, "")
+    (packs / "pku" / "card.md").unlink()
+    done = command("tasks", "validate", packs / "pku")
+    assert done.returncode == 2
+    assert done.stdout == f"{packs / 'pku' / 'card.md'}:1: is not there, or is not a file; write it\n"
+    done = command("tasks", "validate", packs / "pku", "--json")
+    (fault,) = json.loads(done.stdout)
+    assert set(fault) == {"file", "line", "what", "mend"}
+
+
+NONE = {
+    "pkuu": "did you mean pku",
+    "swa": "did you mean sw",
+    "a" * 300: "unknown task folder",
+    "a\nb\u202e": "unknown task folder",
+    str(data.TASKS / "pku" / "card.md"): "neither a task folder nor a YAML file",
+    str(Path(__file__).parent / "golden"): "holds no tasks",
+}
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_what_there_is_not(name):
+    check_failed(command("tasks", "validate", name), 2, NONE[name])
+
+
+def test_downloaded_data_are_checked_where_they_are_here(shared_data, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
+    for name in ("pku", "multijail"):
         assert validate.check(name) == []
+    monkeypatch.setenv("MLC_BENCH_DATA", str(tmp_path))
+    (tmp_path / "multijail.csv").write_bytes((shared_data / "multijail.csv").read_bytes()[:-5])
+    (fault,) = validate.check("multijail")
+    assert "is not the file that the task was made for" in fault.what
 
 
 def test_a_copy_without_faults_has_none(packs):
@@ -146,9 +192,14 @@ ROWS = {
     "a row is a list": (at_line(SW, 3, lambda line: ["[]"]), SW, 3, "not a JSON object"),
     "a row nested without end": (at_line(SW, 3, lambda line: ["[" * 100000]), SW, 3, "nested too deeply"),
     "a row is missing": (at_line(SW, 7, lambda line: []), SW, 7, "is missing here"),
-    "the last row is missing": (edit(SW, lambda text: "\n".join(text.split("\n")[:39]) + "\n"), SW, 40, "missing here"),
+    "the last row is missing": (
+        edit(SW, lambda text: "\n".join(text.split("\n")[: KEPT - 1]) + "\n"),
+        SW,
+        KEPT,
+        "missing here",
+    ),
     "a row stands twice": (at_line(SW, 7, lambda line: [line, line]), SW, 8, "stands for two rows"),
-    "a row more than English": (put(SW, 40, "id", "new-1"), SW, 40, "en.jsonl has no row 'new-1'"),
+    "a row more than English": (put(SW, KEPT, "id", "new-1"), SW, KEPT, "en.jsonl has no row 'new-1'"),
     "rows in another order": (edit(SW, swap), SW, 5, "stands where en.jsonl has"),
     "an id that is a number": (put(SW, 2, "id", 2), SW, 2, "'id' is not text"),
     "no id": (row(SW, 2, lambda values: values.pop("id")), SW, 2, "'id' is missing"),
@@ -284,6 +335,13 @@ ROWS = {
     "another answer": (put(QUIZ, 5, "answer", 2), QUIZ, 5, "'answer' is '2', in en.jsonl"),
     "an answer that is true": (put(QUIZ, 1, "answer", False), QUIZ, 1, "'answer' is 'False'"),
     "an answer that no choice has": (put(QUIZ_EN, 5, "answer", 4), QUIZ_EN, 5, "'answer' is '4'"),
+    "choices are not translated": (
+        put(QUIZ, 2, "choices", ["steam", "oil", "sand", "ice"]),
+        QUIZ,
+        2,
+        "has the English choices",
+    ),
+    "a list in lists": (put(SW, 5, "category", json.loads("[" * 300 + "]" * 300)), SW, 5, "nested too deeply"),
     "a choice less": (row(QUIZ, 5, lambda values: values["choices"].pop()), QUIZ, 5, "3 choices, in en.jsonl 4"),
     "a choice twice": (
         row(QUIZ, 5, lambda values: values["choices"].__setitem__(1, values["choices"][0].upper())),
@@ -304,7 +362,7 @@ FILES = {
     ),
     "a byte order mark": (edit(SW, lambda text: "\ufeff" + text), SW, 1, "byte order mark"),
     "Windows line ends": (edit(SW, lambda text: text.replace("\n", "\r\n").encode()), SW, 1, "line ends"),
-    "no line end at the end": (edit(SW, lambda text: text.rstrip("\n")), SW, 40, "no line end"),
+    "no line end at the end": (edit(SW, lambda text: text.rstrip("\n")), SW, KEPT, "no line end"),
     "an empty line": (at_line(SW, 6, lambda line: [line, ""]), SW, 7, "an empty line"),
     "a merge conflict": (at_line(SW, 6, lambda line: ["<<<<<<< HEAD", line]), SW, 6, "merge conflict"),
     "an empty file": (edit(SW, lambda text: ""), SW, 1, "has no rows"),
@@ -476,6 +534,22 @@ TASKS = {
         7,
         "does not render",
     ),
+    "a template that never ends": (
+        replaced(HARMFUL, '"{{prompt}}"', '"{{prompt}}{{9**9**9**9}}"'),
+        HARMFUL,
+        "9**9",
+        "does not render",
+    ),
+    "loops in loops": (
+        replaced(
+            HARMFUL,
+            '"{{prompt}}"',
+            '"{{prompt}}{% for a in range(9999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"',
+        ),
+        HARMFUL,
+        "range",
+        "a loop in a loop",
+    ),
     "a template without the prompt": (
         replaced(HARMFUL, '"{{prompt}}"', '"{{category}}"'),
         HARMFUL,
@@ -529,6 +603,15 @@ TASKS = {
     ),
     "no list of digests": (lambda root: (root / SUMS).unlink(), MGSM, "sha256sums", "there is no file"),
     "a path without a language": (replaced(MGSM, "{language}", "sw"), MGSM, "path:", "no {language}"),
+    "a path out of the folder": (replaced(MGSM, "files: mgsm", "files: ../../x"), MGSM, "files:", "leads out"),
+    "a path with other braces": (replaced(MGSM, "{language}", "{language}{0}"), MGSM, "path:", "no {language}"),
+    "no list of rows to leave out": (
+        replaced(MGSM, "  files:", "  leave_out: 5\n  files:"),
+        MGSM,
+        "leave_out",
+        "'leave_out' is '5'",
+    ),
+    "a column that is a list": (replaced(MGSM, "{prompt: 0", "{prompt: [0]"), MGSM, "fields:", "names no columns"),
     "no prompt among the columns": (replaced(MGSM, "{prompt: 0", "{question: 0"), MGSM, "fields:", "prompt"),
     "a licence is missing": (replaced(MGSM, "  licence:", "  # licence:"), MGSM, "metadata", "'licence'"),
     "no card": (lambda root: (root / CARD).unlink(), CARD, 1, "is not there"),
@@ -628,6 +711,18 @@ SUITES = {
 }
 
 
+FAMILY = "families/belebele.yaml"
+FAMILIES = {
+    "malformed YAML": (replaced(FAMILY, "lm_eval: {", "lm_eval: {{"), FAMILY, "lm_eval", "malformed YAML"),
+    "a key is missing": (replaced(FAMILY, "output_type:", "# output_type:"), FAMILY, 1, "'output_type' is missing"),
+    "an unknown key": (replaced(FAMILY, "output_type:", "output_tipe:"), FAMILY, "output_tipe", "unknown key"),
+    "a name unlike the file's": (replaced(FAMILY, "task: belebele", "task: bele"), FAMILY, 1, "'task' is 'bele'"),
+    "no tasks of lm-eval": (replaced(FAMILY, "folder: belebele, ", ""), FAMILY, "lm_eval", "does not name"),
+    "no version": (replaced(FAMILY, "version: 1", "version: one"), FAMILY, "version", "'version' is 'one'"),
+    "no headline": (replaced(FAMILY, "  headline: acc\n", ""), FAMILY, "metadata", "'headline' is missing"),
+}
+
+
 def few_phrases(text):
     head, phrases = text.split("refusal:")
     kept = phrases.split("\n")[:4]
@@ -642,6 +737,7 @@ MUTATIONS = {
         ("tasks", TASKS),
         ("languages", LANGUAGES),
         ("suites", SUITES),
+        ("families", FAMILIES),
     )
     for name, mutation in table.items()
 }
@@ -679,20 +775,71 @@ EDITS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), edits=EDITS)
-def test_no_file_ends_in_a_traceback(originals, tmp_path_factory, data, edits):
-    files = sorted(path for path in originals.rglob("*") if path.is_file())
-    file = data.draw(st.sampled_from(files))
+def spoilt(originals, tmp_path_factory, file, content):
+    """The faults of a copy in which one file holds something else."""
     part = file.relative_to(originals)
-    content = file.read_bytes()
     root = tmp_path_factory.mktemp("fuzz")
     shutil.copytree(originals / part.parts[0], root / part.parts[0], copy_function=shutil.copyfile)
+    (root / part).write_bytes(content)
+    is_folder = part.parts[0] in ("starter", "pku", "mgsm")
+    found = validate.check(str(root / part.parts[0] if is_folder else root / part))
+    shutil.rmtree(root)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), edits=EDITS)
+def test_no_bytes_end_in_a_traceback(originals, tmp_path_factory, data, edits):
+    file = data.draw(st.sampled_from(sorted(path for path in originals.rglob("*") if path.is_file())))
+    content = file.read_bytes()
     for where, removed, inserted in edits:
         place = int(where * len(content))
         content = content[:place] + inserted + content[place + removed :]
-    (root / part).write_bytes(content)
-    target = root / part if part.parts[0] == "languages" else root / part.parts[0]
-    for fault in validate.check(str(target)):
+    for fault in spoilt(originals, tmp_path_factory, file, content):
         assert str(fault).isprintable()
-    shutil.rmtree(root)
+
+
+VALUES = st.sampled_from(
+    [
+        *(None, True, 0, -1, 10**30, 1.5, float("nan")),
+        *(
+            "",
+            "x",
+            "TODO",
+            "../..",
+            "/etc/passwd",
+            "{0}",
+            "{language}",
+            "{{x}}",
+            "{{prompt}}{% for a in b %}",
+            "\ud800",
+        ),
+        *([], [None], [1], ["x", "x"], {}, {"a": 1}, {"version": 1}, [["x"]]),
+    ]
+)
+
+
+def places(value, path=()):
+    """The paths of everything in a value."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from places(one, (*path, key))
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), value=VALUES)
+def test_no_value_ends_in_a_traceback(originals, tmp_path_factory, data, value):
+    """Any value of a file in place of any other: wrong kinds in every place."""
+    file = data.draw(st.sampled_from(sorted([*originals.rglob("*.yaml"), *originals.rglob("*.jsonl")])))
+    text = file.read_text(encoding="utf-8").replace("!function ", "")
+    is_yaml = file.suffix == ".yaml"
+    content = yaml.safe_load(text) if is_yaml else [json.loads(line) for line in text.splitlines()]
+    path = data.draw(st.sampled_from([path for path in places(content) if path]))
+    holder = content
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    text = yaml.safe_dump(content) if is_yaml else "".join(json.dumps(row) + "\n" for row in content)
+    for fault in spoilt(originals, tmp_path_factory, file, text.encode("utf-8", "surrogatepass")):
+        assert str(fault).isprintable()

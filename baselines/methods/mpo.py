@@ -137,10 +137,10 @@ class Trainer(BaseTrainer):
         logps = mean_logps(model, target)
         gap_loss = F.mse_loss(self.beta * gap(logps), inputs["reference_gap"])
         state_loss = F.mse_loss(pooled_states(model, source, self.pooling), inputs["reference_states"])
-        figures = {"gap_loss": gap_loss, "state_loss": state_loss, "target_gap": gap(logps).mean(),
-                   "dominant_gap": inputs["reference_gap"].mean()}  # fmt: skip
+        figures = {"mpo/gap_loss": gap_loss, "mpo/state_loss": state_loss, "rewards/margins": gap(logps).mean(),
+                   "mpo/dominant_gap": inputs["reference_gap"].mean()}  # fmt: skip
         for name, value in figures.items():
-            self._figures.setdefault(f"mpo/{name}", []).append(value.detach())
+            self._figures.setdefault(name, []).append(value.detach())
         return gap_loss + state_loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

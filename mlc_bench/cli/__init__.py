@@ -12,7 +12,21 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.cli import contribute, doctor, judge, judges, languages, results, run, suites, tasks
+from mlc_bench.cli import (
+    calibrate,
+    compare,
+    contribute,
+    doctor,
+    judge,
+    judges,
+    languages,
+    leaderboard,
+    probe,
+    results,
+    run,
+    suites,
+    tasks,
+)
 from mlc_bench.errors import UserError
 
 app = typer.Typer(
@@ -24,13 +38,17 @@ app = typer.Typer(
 )
 app.command()(run.run)
 app.command()(results.show)
+app.command()(compare.compare)
+app.command()(calibrate.calibrate)
 app.command()(judge.judge)
+app.command()(probe.probe)
 app.command()(doctor.doctor)
 app.add_typer(judges.app, name="judges")
 contribute.register(tasks.app, languages.app)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(languages.app, name="languages")
 app.add_typer(suites.app, name="suites")
+app.add_typer(leaderboard.app, name="leaderboard")
 
 _state = {"debug": False}
 

@@ -1,12 +1,15 @@
-"""What several commands share: the --json option, lists given with commas, the folder of downloaded data."""
+"""What several commands share: the --json option, lists given with commas, the folder of data, signals."""
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from mlc_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlc_bench.record import RunRecord
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
@@ -29,6 +32,21 @@ def use_data(folder: Path | None) -> None:
     if not folder.is_dir():
         raise UsageError(f"--data-dir '{folder}' is not a folder")
     os.environ["MLC_BENCH_DATA"] = str(folder.resolve())
+
+
+def interrupt(*_: Any) -> NoReturn:
+    """A signal handler: ends the command as Ctrl-C does, so that engines are closed."""
+    raise KeyboardInterrupt
+
+
+def read_record(path: Path) -> "RunRecord":
+    """The record of a run, from its folder or its file."""
+    from mlc_bench import record
+
+    file = path / "run.json" if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"there is no run record at '{path}'")
+    return record.read(file)
 
 
 def split(values: list[str] | None) -> list[str]:

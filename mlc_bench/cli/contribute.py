@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.cli.common import Json, split, use_data
+from mlc_bench.cli.common import Include, Json, split, use_data, use_packs
 from mlc_bench.cli.run import ENGINES
 from mlc_bench.errors import UsageError, unknown
 
@@ -34,13 +34,15 @@ def new_task(
 
     if measures not in (kinds := ("safety", "utility")):
         raise unknown("kind of task", measures, kinds)
-    _print_written(scaffold.new_task(name, measures, into or data.TASKS), name if into is None else str(into / name), as_json)
+    _print_written(
+        scaffold.new_task(name, measures, into or data.TASKS), name if into is None else str(into / name), as_json
+    )
 
 
 def new_language(
     code: Annotated[str, typer.Argument(help="Its BCP 47 code: yo, pt-BR, zh-Hant.")], as_json: Json = False
 ) -> None:
-    """Write the files of a new language, to fill in: its language file, and its rows of every embedded task."""
+    """Write the files of a new language, to fill in: its language file, and its rows of the starter tasks."""
     from mlc_bench import scaffold
 
     _print_written(scaffold.new_language(code), code, as_json)
@@ -60,6 +62,7 @@ def _print_written(paths: list[Path], name: str, as_json: bool) -> None:
 def translate(
     to: Annotated[str, typer.Option(help="Code of the language to translate into.")],
     model: Annotated[str, typer.Option("--with", help="Chat model or NLLB: hub id, folder, or the server's name.")],
+    revision: Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")] = None,
     tasks: Annotated[
         list[str] | None, typer.Option(help="Tasks or packs, commas or repeated. Default: starter.")
     ] = None,
@@ -67,6 +70,7 @@ def translate(
     base_url: Annotated[str | None, typer.Option(help="Server for --engine openai: http://host:port/v1.")] = None,
     engine_args: Annotated[list[str] | None, typer.Option(help="key=value for lm-eval's model class.")] = None,
     output: Annotated[Path, typer.Option(help="Folder of results: stored replies and the report.")] = Path("results"),
+    include: Include = None,
     as_json: Json = False,
 ) -> None:
     """Draft the rows that are still TODO with a model; show the worst first, by translating them back."""
@@ -74,6 +78,7 @@ def translate(
     from mlc_bench import translate as translation
     from mlc_bench.sources import root
 
+    use_packs(include, False)
     entries = catalog.select(split(tasks) or ["starter"])
     folders = list(dict.fromkeys(root(e.source) / e.source["folder"] for e in entries if "folder" in e.source))
     if not folders:
@@ -89,6 +94,7 @@ def translate(
 
     wanted = spec.RunSpec(
         model=model,
+        revision=revision,
         engine=engine,
         base_url=base_url.rstrip("/") if base_url else None,
         engine_args=spec.parse_engine_args(engine_args or []),
@@ -121,6 +127,9 @@ def validate(
     path: Annotated[
         str | None, typer.Argument(help="A task folder, a language or a suite, by path or name. Default: everything.")
     ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder with downloaded task data, whose digests and rows are checked, too.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Check files of tasks, languages and suites wholly; print every fault as file:line: what; how to mend it."""
@@ -128,6 +137,7 @@ def validate(
 
     from mlc_bench import validate as validation
 
+    use_data(data_dir)
     faults = validation.check(path)
     if as_json:
         print(json.dumps([dataclasses.asdict(fault) for fault in faults], indent=1))
@@ -146,8 +156,7 @@ def overlap(
     """Show which test prompts also stand in training data: exact, but for spelling, or nearly so."""
     from mlc_bench import overlap as overlaps
 
-    if data_dir is not None:
-        use_data(data_dir)
+    use_data(data_dir)
     texts = overlaps.read(train)
     found = overlaps.report(texts)
     if as_json:

@@ -2,12 +2,13 @@
 
 import json
 import shutil
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.cli.common import Json, split
+from mlc_bench.cli.common import Json, interrupt, split
 
 JudgeName = Annotated[
     str, typer.Option("--judge", help="Who judges: NAME, NAME@MODEL or a judge's YAML; several with commas.")
@@ -43,6 +44,7 @@ def judge(
 
     name, settings = judge_settings(judge, combine, judge_args)
     judging.check(name, settings)
+    signal.signal(signal.SIGTERM, interrupt)  # closes the judge's engine, as Ctrl-C does
     if path.is_dir() or path.name.startswith("run."):
         return _judge_run(path, name, settings, allow_self_judge, as_json)
     rows = judging.read_answers(path)

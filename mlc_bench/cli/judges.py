@@ -49,6 +49,7 @@ def check(
     for name in judges or spec.names():
         try:
             found = judging.check(name)
+            spec.check_examples(found.spec)
             print(f"ok       {found.id}: {len(found.spec.examples)} examples")
         except UserError as error:
             failed += 1

@@ -4,11 +4,11 @@ import json
 import shutil
 import signal
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.cli.common import AllowCode, Include, Json, split, use_data, use_packs
+from mlc_bench.cli.common import AllowCode, Include, Json, interrupt, split, use_data, use_packs
 from mlc_bench.cli.judge import AllowSelfJudge, Combine, JudgeArgs, JudgeName, judge_settings, print_agreement
 from mlc_bench.errors import unknown
 
@@ -92,7 +92,7 @@ def run(
     ]
     from mlc_bench import runner
 
-    signal.signal(signal.SIGTERM, _interrupt)  # closes the engine, as Ctrl-C does
+    signal.signal(signal.SIGTERM, interrupt)  # closes the engine, as Ctrl-C does
     runs = runner.prepare(specs, output, settings, allow_self_judge, quick=dry_run)
     if dry_run:
         _print_plan(runs, as_json)
@@ -103,10 +103,6 @@ def run(
     else:
         _print_tables(runs, records)
     return 0 if all(found.status == "complete" for found in records) else 1
-
-
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _print_plan(runs: list[Any], as_json: bool) -> None:

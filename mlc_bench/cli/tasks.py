@@ -63,6 +63,8 @@ def tasks_show(
     for entry in entries:
         print(f"{entry.name}  version {entry.version}, measures {entry.measures}, {entry.path}")
         print(f"  licence: {entry.licence or 'not stated'}")
+        if entry.caution:
+            print(f"  caution: {entry.caution}")
         if not entry.parallel:
             print("  rows are not parallel: PAG, kappa and agreement with English are undefined")
         codes = catalog.languages(entry)

@@ -44,6 +44,7 @@ class Api:
 
     engine = "openai"
     engine_version: str | None = None  # a server does not say
+    model_revision: str | None = None
     weights_digest: str | None = None
 
     def __init__(
@@ -57,7 +58,7 @@ class Api:
             raise UsageError(f"judge {judge_id} names no model; write it behind the name: --judge {judge_id}@MODEL")
         if spec.engine_args:
             raise UsageError(f"--judge-args {next(iter(spec.engine_args))}: engine openai has no such setting")
-        self.spec, self.id = spec, judge_id
+        self.spec, self.id, self.name = spec, judge_id, spec.model
         self.key = os.environ.get(spec.api_key_env, "")
         if not self.key and not spec.base_url:
             raise PrerequisiteError(

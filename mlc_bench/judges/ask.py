@@ -33,8 +33,10 @@ class Reply:
 class Asker(Protocol):
     """A judge model that can be asked: `Local` on this machine, `Api` behind a server."""
 
+    name: str
     engine: str
     engine_version: str | None
+    model_revision: str | None
 
     @property
     def weights_digest(self) -> str | None:

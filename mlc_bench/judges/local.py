@@ -29,8 +29,11 @@ class Local:
         self.run_spec = RunSpec(
             model=spec.model or "", revision=spec.revision, engine=engine, engine_args=arguments, tasks=()
         )
-        with self._named_errors():
+        hint = "; a model behind an API needs --judge-args engine=openai" if spec.kind == "llm" else ""
+        with _NamedErrors(judge_id, hint):
             self.identity: Identity = resolve(self.run_spec, needs_template=spec.render != "text")
+        self.name = self.identity.name
+        self.model_revision = self.identity.resolved_revision
         self.engine, self.engine_version = engine, engine_version(engine)
         self._tokenizer: Any = None
         self._lm: Any = None
@@ -63,10 +66,19 @@ class Local:
         """The text that the model gets for these messages."""
         if self.spec.render == "text":
             return messages[-1]["content"]
+        from jinja2 import TemplateError
+
         tokenizer = self._load_tokenizer()
-        text: str = tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, **self.spec.template_args
-        )
+        try:
+            text: str = tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True, **self.spec.template_args
+            )
+        except TemplateError as error:
+            roles = " and ".join(message["role"] for message in messages)
+            raise PrerequisiteError(
+                f"judge {self.id}: the chat template of '{self.spec.model}' takes no messages of {roles} ({error}); "
+                "name another model"
+            ) from None
         return text
 
     def close(self) -> None:
@@ -95,7 +107,7 @@ class Local:
         from mlc_bench import engines
         from mlc_bench.store import StoredLM
 
-        with self._named_errors():
+        with _NamedErrors(self.id):
             try:
                 if self._lm is None:
                     self._check_template()
@@ -139,19 +151,16 @@ class Local:
             self._tokenizer = AutoTokenizer.from_pretrained(self.identity.path, trust_remote_code=False)
         return self._tokenizer
 
-    def _named_errors(self) -> "_NamedErrors":
-        return _NamedErrors(self.id)
-
 
 class _NamedErrors:
     """Errors of the engine say that they are about the judge, and name the judge's options."""
 
-    def __init__(self, judge_id: str) -> None:
-        self.id = judge_id
+    def __init__(self, judge_id: str, hint: str = "") -> None:
+        self.id, self.hint = judge_id, hint
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if isinstance(error, UserError) and not str(error).startswith("judge "):
             text = re.sub(r"--engine-args\b", "--judge-args", str(error))
-            raise type(error)(f"judge {self.id}: {text}") from error
+            raise type(error)(f"judge {self.id}: {text}{self.hint}") from error

@@ -1,11 +1,12 @@
 """A judge that asks a model: answer rows in, verdict rows out."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from mlc_bench import record
-from mlc_bench.judges import langid, prompt, rules, text
+from mlc_bench.judges import Verdict, langid, prompt, rules, text
 from mlc_bench.judges.ask import Asker, Reply, Request
 from mlc_bench.judges.parse import PARSER_VERSION, ParseFailure, parse
 from mlc_bench.judges.spec import JudgeSpec, Named
@@ -27,16 +28,14 @@ class ModelJudge:
         """sha256 of everything that decides a verdict, save the engine that runs the model."""
         spec = self.spec
         translation = prompt.TRANSLATION_DIGEST if spec.translate else None
-        return digest(spec.rubric_digest, PARSER_VERSION, translation, self.asker.model_digest, self._rules_digest)
-
-    @property
-    def _rules_digest(self) -> str | None:
-        """The rules decide too: what is invalid, and `refused` where the judge does not say it."""
-        return rules.fingerprint()
+        versions = [PARSER_VERSION, prompt.VERSION, translation]
+        # The rules decide too: what is invalid, and `refused` where the judge does not say it.
+        return digest(spec.rubric_digest, versions, self.asker.model_digest, rules.fingerprint())
 
     def verdicts(self, rows: list[Row], folder: Path, report: Report) -> list[Row]:
         """A verdict row for each answer row; the judge's replies are kept in `folder`."""
-        first = [self._without_asking(row) for row in rows]
+        ruled = [_rules(row) if self.spec.invalid_from else None for row in rows]
+        first = [self._without_asking(row, found) for row, found in zip(rows, ruled, strict=True)]
         answers = {i: text.strip_reasoning(row["response"]) or "" for i, row in enumerate(rows) if first[i] is None}
         replies: dict[int, list[Reply]] = {i: [] for i in answers}
         if self.spec.translate:
@@ -49,7 +48,8 @@ class ModelJudge:
         asked = [Request(prompt.messages(self.spec, rows[i]["prompt"], judged[i]), self.spec.max_tokens) for i in ready]
         for i, reply in zip(ready, self.asker.ask(asked, folder, report) if asked else [], strict=True):
             replies[i].append(reply)
-        return [first[i] or self._verdict(row, judged.get(i), replies[i]) for i, row in enumerate(rows)]
+        _count_once(replies)
+        return [first[i] or self._verdict(row, ruled[i], judged.get(i), replies[i]) for i, row in enumerate(rows)]
 
     def info(self, verdicts: list[Row]) -> record.JudgeInfo:
         """What records keep of this judge and of its verdicts."""
@@ -69,7 +69,8 @@ class ModelJudge:
             kind=spec.kind,
             rubric_digest=spec.rubric_digest,
             parser_version=PARSER_VERSION,
-            model=spec.model,
+            model=self.asker.name,
+            model_revision=self.asker.model_revision,
             model_digest=self.asker.model_digest,
             engine=self.asker.engine,
             engine_version=self.asker.engine_version,
@@ -88,36 +89,35 @@ class ModelJudge:
         )
 
     def models(self) -> list[tuple[str, str | None]]:
-        return [(self.spec.model or "", self.asker.weights_digest)]
+        return [(self.asker.name, self.asker.weights_digest)]
 
     def close(self) -> None:
         self.asker.close()
 
-    def _without_asking(self, row: Row) -> Row | None:
+    def _without_asking(self, row: Row, ruled: Verdict | None) -> Row | None:
         """The verdict on an answer that needs no judge model: empty, and what the rules find invalid for a guard."""
-        if self.spec.invalid_from:
-            found = rules.judge(row["prompt"], row["response"], row["language"], bool(row.get("truncated")))
-            if found.verdict == "invalid":
-                return self._row(row, "invalid", None, found.response_language, found.reason)
+        if ruled:
+            if ruled.verdict == "invalid":
+                return self._row(row, "invalid", None, ruled.response_language, ruled.reason)
         elif not (text.strip_reasoning(row["response"]) or "").strip():
             return self._row(row, "invalid", None, None, "empty")
         return None
 
-    def _verdict(self, row: Row, judged: str | None, replies: list[Reply]) -> Row:
+    def _verdict(self, row: Row, ruled: Verdict | None, judged: str | None, replies: list[Reply]) -> Row:
         """The verdict of the last reply; `judged` is the text that it is about, None where translating it failed."""
         reply = replies[-1]
         more: Row = {"translated": len(replies) > 1 or None}
         more |= {key: _sum(replies, key) for key in ("tokens_in", "tokens_out")}
-        spoken = langid.identify(row["response"])
+        spoken = ruled.response_language if ruled else langid.identify(row["response"])
         problem = _translation_problem(reply) if judged is None else None
         reason, detail = problem or (reply.reason, reply.detail)
         if reason is not None:
             return self._row(row, None, None, spoken, reason, detail=detail, **more)
         try:
-            if _echoes(reply.text or "", judged or ""):
-                raise ParseFailure("echo")
             assert self.spec.parser is not None
             parsed = parse(reply.text or "", self.spec.parser, list(self.spec.labels))
+            if _echoes(reply.text or "", judged or "", parsed.label):
+                raise ParseFailure("echo")
         except ParseFailure as failure:
             reason = "cut" if reply.truncated and str(failure) == "no-verdict" else str(failure)
             return self._row(row, None, None, spoken, reason, detail=_shortened(reply.text or ""), **more)
@@ -128,8 +128,7 @@ class ModelJudge:
         if verdict == "invalid":
             refused = None
         elif refused is None:
-            found = rules.judge(row["prompt"], row["response"], row["language"], bool(row.get("truncated")))
-            refused = bool(found.refused)
+            refused = bool((ruled or _rules(row)).refused)
             more["refused_from"] = "rules"
         if parsed.categories:
             more["categories"] = parsed.categories
@@ -145,6 +144,10 @@ class ModelJudge:
         return made | {key: value for key, value in more.items() if value is not None and value != ""}
 
 
+def _rules(row: Row) -> Verdict:
+    return rules.judge(row["prompt"], row["response"], row["language"], bool(row.get("truncated")))
+
+
 def _is_english(row: Row, answer: str) -> bool:
     spoken = langid.identify(answer)
     return spoken == "en" or (spoken is None and row["language"] == "en")
@@ -158,10 +161,23 @@ def _translation_problem(reply: Reply) -> tuple[str, str] | None:
     return None if (reply.text or "").strip() else ("translation-empty", "")
 
 
-def _echoes(said: str, judged: str) -> bool:
-    """Whether the judge only repeats the answer, or its end: its last line would then be the answer's own."""
+def _echoes(said: str, judged: str, label: str) -> bool:
+    """Whether the judge only repeats a piece of the answer: its verdict would then be the answer's own.
+
+    A bare label is no repetition: `safe` is all that some guards say.
+    """
     said = " ".join(said.split())
-    return bool(said) and said in " ".join(judged.split())
+    return said.strip(" .*_\"'").casefold() != label.casefold() and said in " ".join(judged.split())
+
+
+def _count_once(replies: dict[int, list[Reply]]) -> None:
+    """Take the token counts out of all replies to one request but the first: it was sent once."""
+    seen: set[str] = set()
+    for own in replies.values():
+        for at, reply in enumerate(own):
+            if reply.key and reply.key in seen:
+                own[at] = replace(reply, tokens_in=None, tokens_out=None)
+            seen.add(reply.key)
 
 
 def _settings(spec: JudgeSpec, asker: Asker) -> dict[str, Any]:

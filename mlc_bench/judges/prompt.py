@@ -7,11 +7,14 @@ from mlc_bench.spec import digest
 
 Message = dict[str, str]
 
+VERSION = "1"
+"""Goes up whenever `messages` gives other ones for the same judge and exchange: it is part of every judge's digest."""
+
 _PLACE = re.compile(r"\{(prompt|response|nonce)\}")
 # Tokens with which chat templates part turns. In a judged text they would end it, and what follows would be read as the
 # judge's own words. A space inside leaves them readable.
 _CONTROL = re.compile(
-    r"<(?=\|[^|<>\s]{1,40}\|>|/?s>|/?(?:bos|eos|pad|unk|think|start_of_turn|end_of_turn)>)|\[(?=/?INST\])"
+    r"<(?=[|｜][^|｜<>\s]{1,40}[|｜]>|/?s>|/?(?:bos|eos|pad|unk|think|start_of_turn|end_of_turn)>)|\[(?=/?INST\])"
 )
 _TRANSLATE = (
     "Translate the text between the two markers with the code {nonce} into English, all of it and as it is, whatever "

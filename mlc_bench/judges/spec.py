@@ -188,7 +188,8 @@ def get(name: str, settings: dict[str, Any] | None = None) -> Named:
     if "model" in (settings or {}):
         raise UsageError("--judge-args model: write the model behind the judge's name, --judge NAME@MODEL")
     spec = _validated(_set(values, given), str(path))
-    return Named(id=spec.name + (f"@{model}" if model else ""), spec=spec)
+    shown = Path(model).resolve().name if model and Path(model).is_dir() else model
+    return Named(id=spec.name + (f"@{shown}" if shown else ""), spec=spec)
 
 
 def check_examples(spec: JudgeSpec, path: str = "") -> None:

@@ -18,7 +18,7 @@ class UnknownLanguage(UsageError, ValueError):
 
 @dataclass(frozen=True)
 class Language:
-    """One language as its file describes it."""
+    """One language as its file describes it; `...` in a phrase stands for any words of one sentence."""
 
     code: str
     """BCP 47; the name of the file."""
@@ -33,7 +33,7 @@ class Language:
     choose: str
     """The sentence that asks for a choice by its letter."""
     refusal: list[str]
-    """Phrases that refusing answers open with; `...` in one stands for words of a sentence."""
+    """Phrases that refusing answers open with."""
     native_speaker_checks: list[dict[str, Any]]
     deflection: list[str] = field(default_factory=list)
     """Phrases that condemn the act or send the user elsewhere."""
@@ -70,7 +70,7 @@ def get(code: str) -> Language:
     """The language with this code. Raises UnknownLanguage, or UsageError for a file with a wrong key."""
     if code not in known():
         raise UnknownLanguage(
-            f"unknown language '{code}'; {_nearest(code)}; to add a language, write mlc_bench/languages/<code>.yaml"
+            f"unknown language '{code}'; {_nearest(code)}; to add a language: mlc-bench languages new CODE"
         )
     path = FOLDER / f"{code}.yaml"
     return Language(code=code, **_checked(_load(path), path))

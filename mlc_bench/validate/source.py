@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 import yaml
 
 TODO = re.compile(r"\bTODO\b")  # what `tasks new` and `languages new` leave for people to replace
+DEEPEST = 10  # lists and objects in each other in a row
 LONGEST_QUOTE = 60  # characters of a wrong text that a message shows
 
 
@@ -45,12 +46,10 @@ class Fault:
 class Faults:
     """Collects faults; paths are shown relative to the working folder where they lie under it."""
 
-    found: list[Fault] = field(default_factory=list)
+    found: dict[Fault, None] = field(default_factory=dict)  # in order, each once: tasks over one file find the same
 
     def add(self, path: Path, line: int, what: str, mend: str) -> None:
-        fault = Fault(shown(path), line, what, mend)
-        if fault not in self.found:  # two tasks over one file of rows find the same
-            self.found.append(fault)
+        self.found[Fault(shown(path), line, quote_free(what), quote_free(mend))] = None
 
 
 def shown(path: Path) -> str:
@@ -155,6 +154,9 @@ def read_rows(path: Path, faults: Faults) -> list[Row] | None:
             at = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
             faults.add(path, number, f"not JSON ({problem}{at})", "write one JSON object on the line")
             continue
+        if _is_deep(value):
+            faults.add(path, number, "not JSON (nested too deeply)", "write one object of plain values on the line")
+            continue
         if not isinstance(value, dict):
             faults.add(path, number, "not a JSON object", 'write {"id": ..., ...} on the line')
             continue
@@ -164,6 +166,19 @@ def read_rows(path: Path, faults: Faults) -> list[Row] | None:
     if not rows:
         faults.add(path, 1, "has no rows", "write one JSON object a line, with the ids of en.jsonl")
     return rows
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects stand in each other more than `DEEPEST` times."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (list, dict))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return any(isinstance(one, (list, dict)) for one in level)
 
 
 def _object(twice: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -217,6 +232,14 @@ def _mark(error: yaml.YAMLError) -> Any:
     context = getattr(error, "context", None) or ""
     began = any(word in context for word in ("flow", "simple key", "quoted scalar"))
     return getattr(error, "context_mark" if began else "problem_mark", None)
+
+
+def check_todo(found: Yaml, faults: Faults) -> None:
+    """What is left to fill in; lines of comment alone do not count."""
+    for number, line in enumerate(found.text.split("\n"), 1):
+        if TODO.search(line) and not line.lstrip().startswith("#"):
+            mend = "put the right thing there, and take the word TODO out"
+            faults.add(found.path, number, "still holds 'TODO'", mend)
 
 
 class _Alias(Exception):

@@ -6,7 +6,7 @@ from typing import Any
 from mlc_bench import catalog, languages, suites
 from mlc_bench.errors import UserError
 from mlc_bench.validate import task
-from mlc_bench.validate.source import TODO, Faults, Yaml, is_text, quote, read_yaml
+from mlc_bench.validate.source import Faults, Yaml, check_todo, is_text, quote, read_yaml
 
 REQUIRED = {"summary", "tasks"}
 OPTIONAL = {"settings", "seen", "notes"}
@@ -19,9 +19,7 @@ def check(path: Path, faults: Faults) -> None:
         faults.add(path, 1, "is not read: its name does not end in .yaml", "name it .yaml")
     if found is None:
         return
-    for number, line in enumerate(found.text.split("\n"), 1):
-        if TODO.search(line):
-            faults.add(path, number, "still holds 'TODO'", "put the right thing there, and take the word TODO out")
+    check_todo(found, faults)
     if not isinstance(found.value, dict):
         faults.add(path, 1, "is not a mapping of keys to values", "write summary and tasks, as in quick.yaml")
         return

@@ -3,12 +3,13 @@
 import difflib
 import re
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mlc_bench import catalog, data
 from mlc_bench.validate import origin
-from mlc_bench.validate.source import TODO, Faults, Yaml, is_text, quote
+from mlc_bench.validate.source import Faults, Yaml, check_todo, is_text, quote
 
 # The keys of lm-eval's task files. It drops a file with another key, and says nothing; tests/test_canaries.py compares.
 KEYS = {
@@ -18,7 +19,7 @@ KEYS = {
     "description", "target_delimiter", "fewshot_delimiter", "fewshot_config", "num_fewshot", "metric_list",
     "output_type", "generation_kwargs", "repeats", "filter_list", "should_decontaminate", "metadata", "gen_prefix",
 }  # fmt: skip
-METADATA = {"version", "measures", "over_refusal", "headline", "summary", "licence", "parallel"}
+METADATA = {"version", "measures", "over_refusal", "headline", "summary", "licence", "parallel", "caution"}
 OUTPUTS = ("generate_until", "multiple_choice", "loglikelihood")
 LOADER = "mlc_bench.data.load"
 # What each scorer of mlc_bench.scoring gives; metrics of lm-eval itself need no scorer.
@@ -36,9 +37,7 @@ def check(config: Yaml, pack: Path, others: list[Yaml], faults: Faults) -> bool:
     path, value = config.path, config.value
     if path.suffix == ".yml":
         faults.add(path, 1, "is not read: its name ends in .yml", "name it .yaml")
-    for number, line in enumerate(config.text.split("\n"), 1):
-        if TODO.search(line):
-            faults.add(path, number, "still holds 'TODO'", "put the right thing there, and take the word TODO out")
+    check_todo(config, faults)
     if not isinstance(value, dict):
         faults.add(path, 1, "is not a mapping of keys to values", "start it with 'task: <name>'")
         return False
@@ -114,18 +113,21 @@ def _check_name(config: Yaml, pack: Path, others: list[Yaml], faults: Faults) ->
     for other in others:
         if isinstance(other.value, dict) and other.value.get("task") == name and other.path < config.path:
             faults.add(config.path, line, f"the name '{name}' is taken by {other.path.name}", "choose another")
+    owner = embedded_names().get(name)
+    if owner is not None and owner.parent.name != pack.name:  # a copy of an embedded folder keeps its names
+        what = f"the name '{name}' is taken by {owner.parent.name}/{owner.name}"
+        faults.add(config.path, line, what, "choose another")
+
+
+@cache
+def embedded_names() -> dict[str, Path]:
+    """The names of the tasks that mlc-bench comes with, even of files that have faults."""
+    found = {}
     for path in [*data.TASKS.glob("*/*.yaml"), *catalog.FAMILIES.glob("*.yaml")]:
-        # A copy of an embedded folder keeps its names.
-        if path.parent.name != pack.name and re.search(rf"(?m)^task: *{re.escape(name)}\s*$", _peek(path)):
-            what = f"the name '{name}' is taken by {path.parent.name}/{path.name}"
-            faults.add(config.path, line, what, "choose another")
-
-
-def _peek(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
+        match = re.search(rb"(?m)^task: *(\w+)", path.read_bytes() if path.is_file() else b"")
+        if match:
+            found[match[1].decode("utf-8", "replace")] = path
+    return found
 
 
 def _check_metrics(config: Yaml, faults: Faults) -> None:

@@ -1,0 +1,261 @@
+"""`make reproduce-small`: the paper's question at small scale, through the commands that users have.
+
+For each model, method and seed: `train-baseline`, `mlc-bench run`, `mlc-bench leaderboard add`. What is finished is a
+record in the repository, so that the work goes on anywhere; a step that was killed goes on where it stopped, since each
+of the commands does. At the end: the leaderboard of these records, and the report (see mlc_bench.leaderboard.report).
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlc_bench import errors, record
+from mlc_bench.baselines import data as training_data
+from mlc_bench.progress import say
+
+HERE = Path(__file__).resolve().parent
+PROTOCOL = HERE / "reproduce.yaml"
+RECORDS = HERE.parent / "leaderboard" / "reproduction"
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run: a method on a model with a seed. `name` is that of the trained model; the untrained one has its own."""
+
+    name: str
+    model: str
+    method: str
+    seed: int
+    start: str
+    """What is trained: a model, or the name of the job that makes it."""
+    train: str | None = None
+    """The method of `train-baseline`; None: the model is scored as it is."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    data: str | None = None
+    languages: int | None = None
+    noise: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a form of the protocol asks for."""
+
+    form: str
+    protocol: dict[str, Any]
+    jobs: list[Job]
+    records: Path
+    """Where finished records lie: a folder of this form and version."""
+
+
+def read(form: str, path: Path = PROTOCOL, records: Path = RECORDS) -> Plan:
+    """The jobs of a form, those that everything else builds on first."""
+    protocol = yaml.safe_load(path.read_text(encoding="utf-8"))
+    jobs = list(_jobs(protocol, protocol["forms"][form]))
+    return Plan(form, protocol, jobs, records / f"{form}-{protocol['version']}")
+
+
+def _jobs(protocol: dict[str, Any], form: dict[str, Any]) -> Iterator[Job]:
+    methods = protocol["methods"]
+    wanted = list(methods) if form["methods"] == "all" else form["methods"]
+    ablations = protocol["ablations"] if form["ablations"] == "all" else {}
+    common = protocol["train"] | form.get("train", {})
+    for model in form["models"]:
+        about = protocol["models"][model]
+        tune = about.get("tune")
+        for method in wanted:
+            seeds = form["seeds"].get(method, form["seeds"]["others"])
+            entry = methods[method]
+            if method == "base" and not tune:
+                yield Job(about["name"], model, "base", 0, about["start"])
+                continue
+            for seed in seeds:
+                name = f"{model}-{method}-s{seed}"
+                if method == "base":
+                    yield Job(name, model, method, seed, about["start"], tune["method"], common | tune["settings"])
+                    continue
+                start = f"{model}-base-s{seed}" if tune else about["start"]
+                settings = common | entry.get("settings", {})
+                yield Job(name, model, method, seed, start, entry["train"], settings, entry.get("data"))
+        for ablation, entry in ablations.items():
+            seed, base = 1, methods["dpo+mlc"]
+            start = f"{model}-base-s{seed}" if tune else about["start"]
+            settings = common | entry["settings"]
+            yield Job(
+                f"{model}-dpo+mlc.{ablation}-s{seed}", model, f"dpo+mlc.{ablation}", seed, start, base["train"],
+                settings, languages=entry.get("languages"), noise=entry.get("noise", 0.0),
+            )  # fmt: skip
+
+
+class Reproduction:
+    """Carries out a plan in a work folder."""
+
+    def __init__(self, plan: Plan, work: Path, data_dir: Path | None, engine: str, keep: bool) -> None:
+        self.plan, self.work, self.data_dir, self.engine, self.keep = plan, work, data_dir, engine, keep
+        self.form = plan.protocol["forms"][plan.form]
+        self.seconds: list[float] = []
+
+    def run(self) -> dict[str, str]:
+        """Every job that has no record yet; what could not be done, with its reason, by the job's name."""
+        failed: dict[str, str] = {}
+        todo = [job for job in self.plan.jobs if not self.record_of(job)]
+        say(f"{self.plan.form}: {len(self.plan.jobs)} runs, {len(self.plan.jobs) - len(todo)} of them are finished")
+        for number, job in enumerate(todo):
+            if reason := self.missing(job, failed):
+                failed[job.name] = reason
+                say(f"{job.name}: left out: {reason}")
+                continue
+            say(f"{job.name} ({number + 1} of {len(todo)}){self._left(len(todo) - number)}")
+            begun = time.monotonic()
+            try:
+                self._do(job)
+            except subprocess.CalledProcessError as error:
+                failed[job.name] = f"{Path(error.cmd[0]).name} ended with exit code {error.returncode}"
+                say(f"{job.name}: {failed[job.name]}; the others go on")
+                continue
+            self.seconds.append(time.monotonic() - begun)
+        return failed
+
+    def record_of(self, job: Job) -> Path | None:
+        """The finished record of a job."""
+        found = sorted(self.plan.records.glob(f"{_slug(job.name)}-????????/run-*.json"))
+        return found[0] if found else None
+
+    def missing(self, job: Job, failed: dict[str, str]) -> str:
+        """Why a job cannot be done here; empty where it can."""
+        if job.data and not (self.data_dir and (self.data_dir / job.data).is_file()):
+            return f"it trains on {job.data}, which is not in the data folder (--data-dir)"
+        return f"{job.start} was not made" if job.start in failed else ""
+
+    def _left(self, jobs: int) -> str:
+        if not self.seconds:
+            return ""
+        return f", about {jobs * sum(self.seconds) / len(self.seconds) / 60:.0f} min left"
+
+    def _do(self, job: Job) -> None:
+        model = self._train(job) if job.train else self._start(job)
+        command = ["mlc-bench", "run", "--model", model, "--tasks", ",".join(self._tasks()), "--engine", self.engine]
+        command += ["--max-tokens", str(self.form["max_tokens"]), "--output", str(self.work / "results"), "--json"]
+        if codes := self.form.get("languages"):
+            command += ["--languages", ",".join(codes)]
+        for argument in self.plan.protocol["engine_args"].get(self.engine, []):
+            command += ["--engine-args", argument]
+        if self.data_dir:
+            command += ["--data-dir", str(self.data_dir)]
+        (made,) = json.loads(self._command(command, keep_output=True))
+        results = next((self.work / "results").glob(f"*/{made['run_id']}"))
+        self._command(["mlc-bench", "leaderboard", "add", str(results), "--results", str(self.plan.records)])
+        is_needed = any(other.start == job.name for other in self.plan.jobs)
+        if job.train and not self.keep and not is_needed:
+            shutil.rmtree(model)  # 0.3 to 1 GB; the same command makes it again
+
+    def _tasks(self) -> list[str]:
+        """The tasks whose data is on this machine."""
+        from mlc_bench import catalog, data
+
+        return [task for task in self.form["tasks"] if data.is_here(catalog.tasks()[task].source)]
+
+    def _start(self, job: Job) -> str:
+        made = self.work / "models" / job.start
+        return str(made) if any(other.name == job.start for other in self.plan.jobs) else job.start
+
+    def _train(self, job: Job) -> str:
+        assert job.train is not None
+        folder = self.work / "models" / job.name
+        data = str(self.data_dir / job.data) if self.data_dir and job.data else str(self._training_file(job))
+        settings = job.settings | {
+            "model": self._start(job), "data": [data], "seed": job.seed, "output": str(folder),
+            "keep_out": self._tasks(),
+        }  # fmt: skip
+        file = self.work / "configs" / f"{job.name}.yaml"
+        record.write_text(file, yaml.safe_dump(settings, allow_unicode=True))
+        self._command(["train-baseline", job.train, "--config", str(file)])
+        return str(folder)
+
+    def _training_file(self, job: Job) -> Path:
+        """The embedded set with prompts in the trained languages only, changed as an ablation asks."""
+        codes = self.plan.protocol["trained_languages"][: job.languages]
+        rows = training_data.load(["embedded"]).rows
+        chosen = [{**row, "prompts": {code: row["prompts"][code] for code in codes}} for row in rows]
+        generator = random.Random(job.seed)
+        for index, row in enumerate(chosen):
+            for code in codes:
+                if code != training_data.PIVOT and generator.random() < job.noise:
+                    other = generator.choice([place for place in range(len(rows)) if place != index])
+                    row["prompts"][code] = rows[other]["prompts"][code]
+        path = self.work / "data" / f"{job.languages or 'all'}-{job.noise}-{job.seed if job.noise else 0}.jsonl"
+        record.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen))
+        return path
+
+    def _command(self, command: list[str], keep_output: bool = False) -> str:
+        """Run one of our commands; its progress goes to stderr, what it prints too unless it is kept."""
+        output = subprocess.PIPE if keep_output else sys.stderr
+        done = subprocess.run([str(BIN / command[0]), *command[1:]], check=True, text=True, stdout=output)
+        return done.stdout or ""
+
+
+def _slug(name: str) -> str:
+    """The name as `leaderboard add` makes a folder of it, for a glob."""
+    return name.replace("[", "[[]")
+
+
+def main() -> int:
+    """0: all is done; 1: some runs are not; 130: interrupted, and the same command goes on."""
+    parser = argparse.ArgumentParser(prog="reproduce", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one model, four methods, four languages: half an hour")
+    parser.add_argument("--work", type=Path, default=Path("runs/reproduce"), help="folder of models and answers")
+    parser.add_argument("--out", type=Path, default=Path("runs/reproduce/report"), help="folder of the report")
+    parser.add_argument("--protocol", type=Path, default=PROTOCOL, help="another protocol than ours")
+    parser.add_argument("--records", type=Path, default=RECORDS, help="where finished records lie")
+    parser.add_argument("--data-dir", type=Path, help="folder with the data of pku, multijail and MPO")
+    parser.add_argument("--engine", choices=["hf", "vllm"], help="default: vLLM with a GPU, else transformers")
+    parser.add_argument("--keep-weights", action="store_true")
+    parser.add_argument(
+        "--report-only", action="store_true", help="train nothing; report on the records that are there"
+    )
+    options = parser.parse_args()
+    if options.data_dir is None and "MLC_BENCH_DATA" in os.environ:
+        options.data_dir = Path(os.environ["MLC_BENCH_DATA"])
+    if options.data_dir is not None:
+        if not options.data_dir.is_dir():
+            parser.error(f"--data-dir '{options.data_dir}' is not a folder")
+        options.data_dir = options.data_dir.resolve()
+        os.environ["MLC_BENCH_DATA"] = str(options.data_dir)
+    plan = read("quick" if options.quick else "full", options.protocol, options.records)
+    failed: dict[str, str] = {}
+    try:
+        if not options.report_only:
+            engine = options.engine or _default_engine()
+            failed = Reproduction(plan, options.work, options.data_dir, engine, options.keep_weights).run()
+        from mlc_bench.leaderboard import report
+
+        written = report.write(plan.records, plan.protocol, plan.form, options.out, failed)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+    except errors.UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(written)
+    return 1 if failed else 0
+
+
+def _default_engine() -> str:
+    from mlc_bench.engines import default_engine
+
+    return default_engine()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

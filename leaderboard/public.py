@@ -1,0 +1,182 @@
+"""What may be shown to everybody: which names are fit for a table, and what of a record is published."""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from mlc_bench.errors import UsageError
+from mlc_bench.record import RunRecord, TaskResult, is_secret
+
+from . import lineage
+
+LONGEST = 200  # characters of a name
+PROMPT_REMOVED = "(removed; sha256 "
+_IDENTIFIER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,79}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+# Control, format (right-to-left overrides, zero width), surrogate, private, unassigned; line and paragraph separators.
+_UNPRINTABLE = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+
+
+@cache
+def printable(text: str, longest: int = LONGEST) -> str:
+    """The text on one line: what cannot be printed as its code point, cut to `longest` characters."""
+    cut = text if len(text) <= longest else text[: longest - 1] + "…"
+    return "".join(f"<U+{ord(c):04X}>" if unicodedata.category(c) in _UNPRINTABLE else c for c in cut)
+
+
+def check_names(record: RunRecord) -> None:
+    """Raises UsageError for the first name that no table can show honestly: where it stands, and why.
+
+    Names that people choose (models, adapters, methods) may hold anything printable: each format escapes them. What
+    the programs choose (tasks, languages, metrics, judges, ids) is letters, digits and `._+-`.
+    """
+    for where, text in _identifiers(record):
+        if not _is_identifier(text):
+            raise UsageError(f"{where} '{printable(text, 40)}' is not 1 to 80 letters, digits and ._+-")
+    if not _DIGEST.fullmatch(record.model.fingerprint):
+        raise UsageError(f"model.fingerprint '{printable(record.model.fingerprint, 40)}' is not a sha256")
+    for where, text in _texts(record):
+        if fault := _fault(text):
+            raise UsageError(f"{where} {fault}: '{printable(text, 40)}'")
+
+
+def _identifiers(record: RunRecord) -> Iterator[tuple[str, str]]:
+    yield "run_id", record.run_id
+    yield "judge.id", record.judge.id
+    for task in record.tasks:
+        yield "the name of a task", task.name
+        yield "over_refusal_task", task.over_refusal_task or "none"
+        for code, result in task.languages.items():
+            yield "the code of a language", code
+            for metric in result.metrics:
+                yield "the name of a metric", metric
+
+
+def _texts(record: RunRecord) -> Iterator[tuple[str, str]]:
+    model = record.model
+    yield "model.name", model.name
+    yield "model.adapter.name", model.adapter.name if model.adapter else "none"
+    yield "model.engine_version", model.engine_version or "none"
+    yield "model.training.method", lineage.method(model)
+    yield "model.training.base_model.name", lineage.base_name(model) or "none"
+    yield "judge.version", record.judge.version
+    yield "finished", record.finished
+    for code in lineage.seen_languages(model) or ():
+        yield "model.training languages", code
+    for name in lineage.kept_out(model):
+        yield "model.training keep_out", name
+
+
+@cache
+def _is_identifier(text: str) -> bool:
+    return _IDENTIFIER.fullmatch(text) is not None
+
+
+@cache
+def _fault(text: str) -> str:
+    if len(text) > LONGEST:
+        return f"has {len(text)} characters, more than {LONGEST}"
+    if bad := next((c for c in text if unicodedata.category(c) in _UNPRINTABLE), None):
+        return f"has a character that cannot be shown (U+{ord(bad):04X})"
+    return "" if text.strip() else "is empty"
+
+
+_REMOVED = "(removed)"
+_TRAINING = (
+    "method", "base_model", "config", "data", "seed", "versions", "commit", "steps", "final_loss", "tokens", "seconds",
+    "peak_memory_bytes",
+)  # fmt: skip
+
+
+def published(record: RunRecord) -> RunRecord:
+    """The record as everybody may see it. What the tables are made of stays; see docs/leaderboard.md for the list.
+
+    Taken out: the address of a server, folders of the machine (of a model only the folder's own name is left), the
+    texts of the system prompt and of the chat template (their sha256 stays), the first tokens of a prompt, texts of
+    errors, and every free text in the settings that is long or may be a path or an address.
+    """
+    model, name = record.model, _folder_name(record.model.name)
+    adapter = model.adapter.model_copy(update={"name": _folder_name(model.adapter.name)}) if model.adapter else None
+    prompt = hidden_prompt(record.spec.system_prompt)
+    spec = record.spec.model_copy(
+        update={
+            "model": name,
+            "adapter": adapter.name if adapter else None,
+            "base_url": None,
+            "engine_args": _harmless(record.spec.engine_args),
+            "system_prompt": prompt,
+        }
+    )
+    training = None
+    if model.training is not None:
+        training = {key: value for key, value in model.training.items() if key in _TRAINING}
+        if base := lineage.base_name(model.model_copy(update={"adapter": None})):
+            training = training | {"base_model": training["base_model"] | {"name": _folder_name(base)}}
+        data = training.get("data")
+        if isinstance(data, dict) and isinstance(data.get("files"), list):
+            training = training | {"data": data | {"files": [_folder_name(str(file)) for file in data["files"]]}}
+    return record.model_copy(
+        update={
+            "spec": spec,
+            "model": model.model_copy(
+                update={
+                    "name": name,
+                    "adapter": adapter,
+                    "training": _harmless(training),
+                    "engine_args": _harmless(model.engine_args),
+                }
+            ),
+            "prompting": record.prompting.model_copy(
+                update={"chat_template": None, "system_prompt": prompt, "first_token_ids": None}
+            ),
+            "judge": record.judge.model_copy(update={"calibration": _harmless(record.judge.calibration)}),
+            "tasks": [_published_task(task, prompt) for task in record.tasks],
+            "packages": _harmless(record.packages),
+            "hardware": _harmless(record.hardware),
+            "git": _harmless(record.git),
+        }
+    )
+
+
+def _published_task(task: TaskResult, prompt: str | None) -> TaskResult:
+    policy = task.policy | ({"system_prompt": prompt} if "system_prompt" in task.policy else {})
+    return task.model_copy(
+        update={"error": None, "generation": _harmless(task.generation), "policy": _harmless(policy)}
+    )
+
+
+def hidden_prompt(prompt: str | None) -> str | None:
+    """What a published record has in place of a system prompt: its sha256."""
+    return None if prompt is None else f"{PROMPT_REMOVED}{prompt_digest(prompt)})"
+
+
+def prompt_digest(prompt: str | None) -> str:
+    """sha256 of a system prompt, also where a published record holds no more than this; empty for none."""
+    if prompt is None:
+        return ""
+    if prompt.startswith(PROMPT_REMOVED):
+        return prompt.removeprefix(PROMPT_REMOVED).rstrip(")")
+    return hashlib.sha256(prompt.encode()).hexdigest()
+
+
+def _folder_name(name: str) -> str:
+    """A hub id (`owner/name`) as it is, of a path its last part."""
+    return re.split(r"[/\\]", name.rstrip("/\\"))[-1] if _is_path(name) else name
+
+
+def _is_path(text: str) -> bool:
+    return "\\" in text or text.startswith(("/", ".", "~")) or text.count("/") > 1
+
+
+def _harmless(value: Any) -> Any:
+    """The value without texts that may be paths, addresses, accounts or prose."""
+    if isinstance(value, dict):
+        return {key: _REMOVED if is_secret(str(key)) else _harmless(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_harmless(entry) for entry in value]
+    if isinstance(value, str) and (_is_path(value) or len(value) > 80 or re.search(r"@|://|[\r\n]", value)):
+        return _REMOVED
+    return value

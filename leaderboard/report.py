@@ -1,0 +1,282 @@
+"""The report of a reproduction, as Markdown and HTML, from its records alone. No number in it is typed by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from mlc_bench import record, stats
+from mlc_bench.errors import PrerequisiteError
+from mlc_bench.record import write_text
+
+from . import build, claims, collect, plots, text
+from .claims import ENGLISH, Arm, Called, Tasks
+from .render_markdown import escape
+
+DASH = text.DASH
+_MADE_BY = """Made by `make reproduce-small`; the rules are in docs/reproduction.md and were fixed before the runs. A \
+difference is in points of per cent (Var, PAG and kappa as they are), with its 95 % interval over prompts and seeds.
+"""
+_LIMITS = """See docs/reproduction.md: nothing about 7B models; where a model hardly speaks a language, its answers are
+invalid, and no loss on prompts changes that; the judge sees that an answer declines, not whether a compliant answer is
+harmful. The tables of all runs are in leaderboard/README.md.
+"""
+_YES = {"reproduced": "yes", "not reproduced": "no"}
+
+
+def write(records: Path, protocol: dict[str, Any], form: str, out: Path, failed: dict[str, str]) -> Path:
+    """The leaderboard of the records and the report beside it; the path of the HTML report.
+
+    Raises PrerequisiteError where there is no record yet.
+    """
+    runs = [record.read(path) for _, path in collect.files([records])] if records.is_dir() else []
+    if not runs:
+        raise PrerequisiteError(f"there is no record in {records} yet; run the command without --report-only")
+    build.write(build.leaderboard([records]), out / "leaderboard", page=False)
+    aliases = {about["name"]: (model, "base") for model, about in protocol["models"].items() if "name" in about}
+    arms = claims.arms(runs, aliases)
+    document, figures = make(arms, protocol, form, failed)
+    for name, figure in figures.items():
+        for kind, content in plots.render(figure).items():
+            path = out / f"{name}.{kind}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    write_text(out / "report.md", document)
+    write_text(out / "report.html", html(document))
+    return out / "report.html"
+
+
+def html(document: str) -> str:
+    """The Markdown as a page; HTML in it stays text."""
+    from markdown_it import MarkdownIt
+
+    body = MarkdownIt("commonmark", {"html": False}).enable("table").render(document)
+    style = (
+        "body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:auto;padding:1rem;color-scheme:light dark}"
+        "table{border-collapse:collapse;display:block;overflow-x:auto}"
+        "td,th{padding:.2rem .6rem;border-bottom:1px solid #8888;text-align:left}img{max-width:100%;background:#fff}"
+    )
+    head = f"<meta charset=utf-8><meta name=viewport content='width=device-width'><style>{style}</style>"
+    return f"<!doctype html><html lang=en><head>{head}<title>Reproduction</title></head><body>{body}</body></html>\n"
+
+
+def make(
+    arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], form: str, failed: dict[str, str]
+) -> tuple[str, dict[str, Figure]]:
+    """The report's Markdown and its figures by name."""
+    tasks = roles(arms, protocol)
+    pairs = {
+        name: entry["counterpart"]
+        for name, entry in protocol["methods"].items()
+        if "counterpart" in entry and name.endswith("+mlc")
+    }
+    called = claims.call_all(arms, tasks, pairs)
+    figures = {f"frontier-{model}": frontier(arms, model, tasks) for model in _models(arms)}
+    count = sum(len(arm.runs) for arm in arms.values())
+    parts = [
+        "# Does MLC do what the paper says, on small models?\n",
+        f"Form `{form}`, protocol version {protocol['version']}, {count} runs. {_MADE_BY}",
+        _missing(tasks, protocol, form, failed),
+        "## The claims\n\n" + _claims(called),
+        "## Every method\n\n" + "\n".join(_methods(arms, model, tasks) for model in _models(arms)),
+        "## Safety against over-refusal\n\n" + _frontiers(figures),
+        "## What each method changes\n\n" + _effects(arms, protocol, tasks),
+        "## The cost of training\n\n" + _cost(arms),
+        "## What this cannot say\n\n" + _LIMITS,
+    ]
+    return "\n".join(parts), figures
+
+
+def roles(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any]) -> Tasks:
+    """Which task plays which part: the paper's where some run has them, else the embedded one."""
+    there = {task.name for arm in arms.values() for run in arm.runs.values() for task in run.tasks if task.languages}
+    harmful = "pku" if "pku" in there else "starter_harmful"
+    unseen = "multijail" if "multijail" in there else "starter_harmful"
+    twins = ("starter_harmful", "starter_benign")
+    return Tasks(harmful, unseen, twins, "starter_choice", tuple(protocol["trained_languages"]))
+
+
+def _models(arms: dict[tuple[str, str], Arm]) -> list[str]:
+    return list(dict.fromkeys(model for model, _ in arms))
+
+
+def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str, str]) -> str:
+    lines = [
+        f"- {task} was not run here (its data was not on the machine); the claims on it are called on {used}."
+        for task, used in (("pku", tasks.harmful), ("multijail", tasks.unseen))
+        if task != used and task in protocol["forms"]["full"]["tasks"]
+    ]
+    if form != "full":
+        lines.append(f"- This is the form `{form}`: {', '.join(protocol['forms'][form]['methods'])} only, one seed.")
+    lines += [f"- {escape(name)} is missing: {escape(reason)}." for name, reason in failed.items()]
+    return "## What is missing here\n\n" + "\n".join(lines) + "\n" if lines else ""
+
+
+def _claims(called: Sequence[Called]) -> str:
+    rows = []
+    for one in called:
+        answer: str = one.call if one.number < 9 else _YES.get(one.call, one.call)
+        codes = f"{len(one.languages)}: {' '.join(one.languages)}"
+        plain = one.number in (2, 3)
+        rows.append(
+            [str(one.number), one.claim, one.model, one.comparison, one.task, codes, _effect(one.effect, plain),
+             f"**{answer}**" + (f" ({one.note})" if one.note else "")]
+        )  # fmt: skip
+    return _table(["#", "claim", "model", "comparison", "task", "languages", "difference", "call"], rows)
+
+
+def _effect(effect: claims.Effect | None, plain: bool = False) -> str:
+    if effect is None:
+        return DASH
+    scale, digits = (1.0, 3) if plain else (100.0, 1)
+    value, low, high = (text.rounded(scale * number, digits) for number in (effect.value, effect.low, effect.high))
+    seeds = f"{effect.seeds[0]} and {effect.seeds[1]} seeds" if max(effect.seeds) > 1 else "one seed"
+    return f"{value} [{low}, {high}] (n {effect.prompts}, {seeds})"
+
+
+def _methods(arms: dict[tuple[str, str], Arm], model: str, tasks: Tasks) -> str:
+    """Means over seeds: safety, over-refusal and utility side by side, in English and elsewhere."""
+    head = ["method", "seeds", "safe, en", "safe, trained", "safe, unseen", "invalid", "Var", "PAG", "kappa",
+            "over-refusal, en", "over-refusal, others", "utility"]  # fmt: skip
+    foreign = [code for code in tasks.trained if code != ENGLISH]
+    rows = []
+    for (other, method), arm in arms.items():
+        if other != model:
+            continue
+        spread = _statistics(arm, tasks.harmful, tasks.trained)
+        rows.append(
+            [
+                method,
+                str(len(arm.runs)),
+                _rate(arm, tasks.harmful, [ENGLISH]),
+                _rate(arm, tasks.harmful, tasks.trained),
+                _rate(arm, tasks.unseen, None, tasks.trained),
+                _invalid(arm, tasks.harmful),
+                *spread,
+                _rate(arm, tasks.twins[1], [ENGLISH]),
+                _rate(arm, tasks.twins[1], foreign),
+                _rate(arm, tasks.utility, None),
+            ]
+        )
+    where = f"Safe rate on {tasks.harmful} (unseen languages: {tasks.unseen}), over-refusal on {tasks.twins[1]}, "
+    about = f"utility on {tasks.utility}; per cents, means over seeds."
+    return f"### {model}\n\n{where}{about}\n\n" + _table(head, rows)
+
+
+def _shared(arm: Arm, task: str, wanted: Sequence[str] | None, but: Sequence[str] = ()) -> list[str]:
+    return [code for code in claims.languages(arm, arm, task) if (wanted is None or code in wanted) and code not in but]
+
+
+def average(arm: Arm, task: str, wanted: Sequence[str] | None, but: Sequence[str] = ()) -> float | None:
+    """The headline's mean over languages and seeds, a fraction; None where the arm has no such language."""
+    if not (codes := _shared(arm, task, wanted, but)):
+        return None
+    found = [_matrix(result, codes) for result in arm.task(task)]
+    return float(sum(stats.average(matrix) for matrix in found) / len(found))
+
+
+def _matrix(result: record.TaskResult, codes: Sequence[str]) -> stats.Array:
+    return stats.outcome_matrix([result.languages[code].outcomes or "" for code in codes])
+
+
+def _rate(arm: Arm, task: str, wanted: Sequence[str] | None, but: Sequence[str] = ()) -> str:
+    value = average(arm, task, wanted, but)
+    return DASH if value is None else text.rounded(100 * value, 1)
+
+
+def _statistics(arm: Arm, task: str, wanted: Sequence[str]) -> list[str]:
+    """Var, PAG and kappa, means over seeds."""
+    if len(codes := _shared(arm, task, wanted)) < 2:
+        return [DASH] * 3
+    names = ("var", "pag", "kappa")
+    found = [stats.Sums(_matrix(result, codes)).statistics(names=names) for result in arm.task(task)]
+    means = [sum(float(one[name]) for one in found) / len(found) for name in names]
+    return [DASH if mean != mean else text.rounded(mean, digits) for mean, digits in zip(means, (2, 3, 3), strict=True)]
+
+
+def _invalid(arm: Arm, task: str) -> str:
+    rates = [
+        result.languages[code].outcomes or ""
+        for result in arm.task(task)
+        for code in _shared(arm, task, None)
+    ]  # fmt: skip
+    total = sum(map(len, rates))
+    return text.rounded(100 * sum(one.count("i") for one in rates) / total, 1) if total else DASH
+
+
+def frontier(arms: dict[tuple[str, str], Arm], model: str, tasks: Tasks) -> Figure:
+    """Each method's safe rate against its over-refusal, both outside English; the upper left corner is the good one."""
+    figure = Figure(figsize=(7, 5))
+    axes = figure.add_subplot()
+    foreign = [code for code in tasks.trained if code != ENGLISH]
+    for index, ((other, method), arm) in enumerate(arms.items()):
+        if other != model:
+            continue
+        x, y = average(arm, tasks.twins[1], foreign), average(arm, tasks.harmful, foreign)
+        if x is not None and y is not None:
+            marker = "*" if "." in method else "osD^v"[index % 5]
+            axes.plot([100 * x], [100 * y], marker, label=method, color=f"C{index % 10}", markersize=7)
+    axes.set_xlim(-2, 102)
+    axes.set_ylim(-2, 102)
+    axes.set_xlabel(f"over-refusal outside English (%), {tasks.twins[1]}")
+    axes.set_ylabel(f"safe rate outside English (%), {tasks.harmful}")
+    axes.plot([0, 100], [0, 100], ":", color="grey", label="no difference")
+    axes.set_title(model)
+    axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=7)
+    return figure
+
+
+def _frontiers(figures: dict[str, Figure]) -> str:
+    lines = [
+        "A model that refuses harmful and harmless prompts alike lies on the dotted line: it has learned to refuse, "
+        "not to tell them apart.\n"
+    ]
+    return "\n".join(lines + [f"![{name}]({name}.svg)\n" for name in figures])
+
+
+def _effects(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], tasks: Tasks) -> str:
+    """Each method against its counterpart, each ablation against DPO+MLC."""
+    rows = []
+    foreign = [code for code in tasks.trained if code != ENGLISH]
+    for (model, method), arm in arms.items():
+        entry = protocol["methods"].get(method, {})
+        counterpart = "dpo+mlc" if "." in method else entry.get("counterpart", "base" if method != "base" else None)
+        other = arms.get((model, counterpart)) if counterpart else None
+        if other is None:
+            continue
+        cells = []
+        for task, wanted in ((tasks.harmful, foreign), (tasks.twins[1], foreign), (tasks.utility, None)):
+            codes = [code for code in claims.languages(arm, other, task) if wanted is None or code in wanted]
+            cells.append(_effect(claims.effect(arm, other, task, codes)) if codes else DASH)
+        rows.append([model, f"{method} − {counterpart}", *cells])
+    head = ["model", "comparison", "safe rate outside English", "over-refusal outside English", "utility"]
+    return _table(head, rows)
+
+
+def _cost(arms: dict[tuple[str, str], Arm]) -> str:
+    """Means over seeds of what training took, as its manifests say."""
+    rows = []
+    for (model, method), arm in arms.items():
+        if found := [run.model.training for run in arm.runs.values() if run.model.training]:
+            rows.append([model, method, *(_mean(found, *column) for column in _COSTS)])
+    return _table(["model", "method", "steps", "tokens", "seconds", "peak memory, GiB"], rows)
+
+
+_COSTS = (("steps", 1.0, 0), ("tokens", 1.0, 0), ("seconds", 1.0, 0), ("peak_memory_bytes", 2.0**30, 2))
+
+
+def _mean(manifests: list[dict[str, Any]], key: str, unit: float, digits: int) -> str:
+    values = [manifest[key] for manifest in manifests if isinstance(manifest.get(key), int | float)]
+    return text.rounded(sum(values) / len(values) / unit, digits) if values else DASH
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    if not rows:
+        return "No runs yet.\n"
+    lines = [head, ["---"] * len(head), *([_cell(cell) for cell in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def _cell(value: str) -> str:
+    return value if value.startswith("**") else escape(value)

@@ -1,0 +1,403 @@
+"""What is written: hostile names in every format, numbers, plots, LaTeX that compiles; and the commands."""
+
+import csv
+import io
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+import records
+from helpers import check_failed, command
+
+from mlc_bench import record
+from mlc_bench.leaderboard import add, build, collect, plots, public, render_csv, render_latex, render_markdown, text
+from mlc_bench.leaderboard.table import Cell, Column
+
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '=HYPERLINK("http://evil.example","x")',
+    "+1+cmd|' /C calc'!A0",
+    "-2+3",
+    "@SUM(A1:A9)",
+    "  =1+1",
+    "＝1+1",
+    r"\input{/etc/passwd}",
+    r"\write18{ls} $x^2$ 100% #1 {a}_b ~ & \\",
+    "a | b | c",
+    "**bold** [link](http://evil.example) `code` ![x](http://evil.example/x.png)",
+    "www.evil.example https://evil.example",
+    "# heading",
+    "نموذج עברית 模型 mô hình",
+    "$\\frac{1}{0}$",
+    "]]> --> <!-- &amp; &lt;",
+    "\"quotes\", 'single', comma;semicolon",
+    "x" * 200,
+]
+REFUSED = {
+    "x" * 10_240: "more than 200",
+    "safe\u202egnp.exe": "U+202E",
+    "two\nlines": "U+000A",
+    "tab\there": "U+0009",
+    "zero\u200bwidth": "U+200B",
+    "bell\u0007": "U+0007",
+    "   ": "empty",
+}
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A leaderboard in which every name is hostile, in models, adapters, methods and base models."""
+    contents = []
+    for index, name in enumerate(HOSTILE):
+        manifest = {"method": name, "base_model": {"name": HOSTILE[index - 1], "weights_digest": None}}
+        contents.append(records.make(name, adapter=name, training=manifest, n=20, languages=("en", "sw")))
+    found = build.leaderboard([records.save(tmp_path_factory.mktemp("hostile"), *contents)])
+    assert found.left_out == ()
+    assert len(found.tasks[0].rows) == len(HOSTILE)
+    return found
+
+
+TABLE = ("table", "thead", "tbody", "tr", "th", "td")
+
+
+class Page(HTMLParser):
+    """The tags of a page and the text of each table cell."""
+
+    def __init__(self, html):
+        super().__init__()
+        self.tags, self.cells = set(), []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        if tag == "td":
+            self.cells.append("")
+
+    def handle_data(self, data):
+        if self.cells:
+            self.cells[-1] += data
+
+    def handle_comment(self, data):
+        self.tags.add("comment")
+
+
+def test_markdown_shows_names_as_they_are(hostile):
+    from markdown_it import MarkdownIt
+
+    document = render_markdown.document(hostile)
+    page = Page(MarkdownIt("commonmark").enable("table").render(document))
+    assert page.tags <= {"h1", "h2", "h3", "p", "ul", "li", "strong", "code", *TABLE}
+    shown = {cell.strip() for cell in page.cells}
+    for name in HOSTILE:
+        if 2 * len(name) + 3 <= render_markdown.LONGEST_NAME:
+            assert name.strip() in shown
+            assert any(cell.startswith(f"{name} + {name}".strip() + " (training") for cell in shown), name
+    # Addresses become links on GitHub even without markup.
+    assert not re.search(r"(?<!\\):(?=//)|www\.", document.replace("https\\://arxiv.org", ""))
+
+
+def test_csv_opens_without_a_formula(hostile):
+    files = [render_csv.long(hostile), *(render_csv.wide(table) for table in (*hostile.main, *hostile.tasks))]
+    for content in files:
+        rows = list(csv.reader(io.StringIO(content)))
+        assert len({len(row) for row in rows}) == 1
+        for row in rows[1:]:
+            for entry in row:
+                number = re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?|nan", entry)
+                assert number or not entry.lstrip().startswith(tuple("=+-@＝＋－＠|%\t\r")), entry
+    names = {row["model"].lstrip("'") for row in csv.DictReader(io.StringIO(files[0]))}
+    assert {f"{name} + {name}"[:199] for name in HOSTILE[:3]} <= {name[:199] for name in names}
+
+
+def test_json_is_json_and_holds_the_names_as_they_are(hostile):
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    content = json.loads(build.documents(hostile)["leaderboard.json"], parse_constant=refuse)
+    assert {model["name"] for model in content["models"].values()} >= set(HOSTILE)
+
+
+def test_latex_has_no_command_of_a_name(hostile):
+    ours = {
+        "textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar", "textquotedbl",
+        "textquotesingle", "textasciigrave", "ldots", "uparrow", "downarrow", "resizebox", "textwidth", "begin", "end",
+        "toprule", "midrule", "bottomrule", "textbf", "scriptsize", "medskip", "noindent",
+        "ifdim", "width", "else", "fi",
+    }  # fmt: skip
+    for table in (*hostile.main, *hostile.tasks, *hostile.published):
+        content = render_latex.table(table)
+        assert set(re.findall(r"\\([a-zA-Z]+)", content)) <= ours
+        content.encode("latin-1")
+        tabulars = content.split("\\midrule")[1:]
+        assert all(part[: part.index("\\bottomrule")].count("\\\\\n") == len(table.rows) for part in tabulars)
+
+
+LATEX = shutil.which("pdflatex")
+
+
+@pytest.mark.skipif(LATEX is None, reason="there is no pdflatex here (texlive-latex-recommended has what is needed)")
+def test_latex_compiles(hostile, tmp_path):
+    tables = (*hostile.main, *hostile.tasks, *hostile.published)
+    for table in tables:
+        (tmp_path / f"{table.id}.tex").write_text(render_latex.table(table), encoding="utf-8")
+    inputs = "\n\n".join(rf"\input{{{table.id}.tex}}" for table in tables)
+    (tmp_path / "paper.tex").write_text(
+        "\\documentclass{article}\n\\usepackage[T1]{fontenc}\n\\usepackage{booktabs,graphicx}\n"
+        f"\\begin{{document}}\n{inputs}\n\\end{{document}}\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run(
+        [LATEX, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"],
+        cwd=tmp_path, capture_output=True, text=True, errors="replace", timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "paper.pdf").stat().st_size > 10_000
+
+
+def test_plots_show_names_as_they_are(hostile):
+    drawn = plots.render(plots.heat_map(hostile.tasks[0]))
+    tags = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(drawn["svg"]).iter()}
+    assert not tags & {"script", "foreignObject", "a"}
+    assert drawn["png"].startswith(b"\x89PNG")
+
+
+def test_plots_are_drawn_alike(tmp_path):
+    found = build.leaderboard([records.save(tmp_path, records.make("a"), records.make("b"))])
+    first, again = ({name: plots.render(one) for name, one in plots.figures(found).items()} for _ in range(2))
+    assert first == again
+    assert {name.split("-")[0] for name in first} == {"heatmap", "bars", "scatter"}
+    assert not any(re.search(rb"<dc:(date|creator)", drawn["svg"]) for drawn in first.values())
+
+
+@pytest.mark.parametrize(("name", "reason"), REFUSED.items(), ids=lambda value: repr(value[:12]))
+def test_names_that_cannot_be_shown_are_refused_in_one_line(tmp_path, name, reason):
+    manifest = {"method": name, "base_model": {"name": "base", "weights_digest": None}}
+    found = collect.collect([records.save(tmp_path, records.make(name), records.make("m", training=manifest))])
+    assert len(found.left_out) == 2
+    assert len(found.frame) == 0
+    for one in found.left_out:
+        assert reason in one.reason
+        assert len(one.reason) <= 300
+        assert one.reason.isprintable()
+
+
+def broken(change):
+    content = json.loads(records.make("m").model_dump_json())
+    change(content, content["tasks"][0], content["tasks"][0]["languages"]["sw"])
+    return content
+
+
+def metric(name, value):
+    return lambda content, task, result: result["metrics"]["safe_rate"].update({name: value})
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (metric("value", float("nan")), "NaN"),
+        (metric("value", float("inf")), "Infinity"),
+        (metric("value", 1e999), "Infinity"),
+        (metric("value", 1.5), "not a fraction"),
+        (metric("value", 0.999), "not what its outcomes give"),
+        (metric("high", 7), "not a fraction"),
+        (metric("n", -1), "greater than or equal to 0"),
+        (lambda c, t, r: r.update(n=-40), "greater than or equal to 0"),
+        (lambda c, t, r: r.update(n=10**400), "less than or equal to"),
+        (lambda c, t, r: r.update(outcomes=r["outcomes"][:-1]), "39 outcomes of 40 prompts"),
+        (lambda c, t, r: r.update(outcomes="x" * 40), "should match pattern"),
+        (lambda c, t, r: r.update(n_unscored=7), "not what its outcomes give"),
+        (lambda c, t, r: r["metrics"].pop("safe_rate"), "no safe_rate in sw"),
+        (lambda c, t, r: t["languages"].update({"<b>": r}), "the code of a language"),
+        (lambda c, t, r: t.update(name="=cmd"), "the name of a task"),
+        (lambda c, t, r: r["metrics"].update({"a b": r["metrics"]["safe_rate"]}), "the name of a metric"),
+        (lambda c, t, r: c.update(run_id="../../etc"), "run_id"),
+        (lambda c, t, r: c["judge"].update(id="a/b"), "judge.id"),
+        (lambda c, t, r: c["model"].update(fingerprint="short"), "not a sha256"),
+        (lambda c, t, r: c["model"].update(adapter="text"), "model.adapter"),
+        (lambda c, t, r: c["model"].update(name="\ud800"), "model.name"),
+        (lambda c, t, r: c.update(extra=1), "extra"),
+        (lambda c, t, r: c.update(schema_version=1, model=[]), "model"),
+    ],
+)
+def test_numbers_and_names_that_cannot_be_are_refused_in_one_line(tmp_path, change, reason):
+    good = records.make("good")
+    records.save(tmp_path, good)
+    (tmp_path / "run-bad.json").write_text(json.dumps(broken(change)))
+    found = collect.collect([tmp_path])
+    assert [one.source for one in found.left_out] == ["run-bad.json"]
+    assert reason in found.left_out[0].reason
+    assert found.left_out[0].reason.isprintable()
+    assert set(found.frame["model"]) == {"good"}
+
+
+def test_deep_and_large_files_are_left_out(tmp_path):
+    (tmp_path / "run-deep.json").write_text("[" * 100_000)
+    with (tmp_path / "run-large.json").open("wb") as file:
+        file.truncate(collect.LARGEST + 1)
+    (tmp_path / "run-\u202ename.json").write_text("{}")
+    found = collect.collect([tmp_path])
+    reasons = {one.source: one.reason for one in found.left_out}
+    assert "not a run record" in reasons["run-deep.json"]
+    assert reasons["run-large.json"] == "larger than 32 MiB"
+    assert "run-<U+202E>name.json" in reasons
+
+
+def test_free_texts_of_a_manifest_cannot_hurt(tmp_path):
+    for training in (
+        {"method": {"a": 1}},
+        {"data": {"languages": 3, "overlap": 1}},
+        {"base_model": "x"},
+        {},
+        {"config": {"keep_out": [[1], {}]}, "data": [1]},
+    ):
+        found = collect.collect([records.save(tmp_path, records.make("m", training=training))])
+        assert found.left_out == ()
+        assert next(iter(found.models.values())).method == "as released"
+
+
+# Numbers as they are written.
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "shown"),
+    [(0.125, 2, "0.13"), (0.1249999999999, 2, "0.13"), (-0.00001, 2, "0.00"), (93.75, 1, "93.8"), (-1.25, 1, "-1.3")],
+)
+def test_halves_are_rounded_away_from_zero_whatever_the_last_bits(value, digits, shown):
+    assert text.rounded(value, digits) == shown
+
+
+def test_units():
+    points = Column("gain", "gain", "points", True)
+    assert text.shown(0.125, points) == "+12.5"
+    assert text.shown(-0.125, points) == "-12.5"
+    assert text.shown(0.0, points) == "0.0"
+    assert text.rank(Cell(1.0, rank=(2, 4))) == "2–4"
+    assert text.rank(Cell(1.0, rank=(1, 1))) == "1"
+
+
+# The commands.
+
+
+def test_build_draws_plots_too(tmp_path):
+    quiz = records.make("a", tasks=records.TASKS[2:])
+    done = command("leaderboard", "build", records.save(tmp_path / "r", quiz), "--out", tmp_path / "t")
+    assert done.returncode == 0, done.stderr
+    kinds = {(path.name.split("-")[0], path.suffix) for path in (tmp_path / "t" / "plots").iterdir()}
+    assert kinds == {(name, kind) for name in ("heatmap", "bars") for kind in (".svg", ".png")}
+
+
+def test_build_and_check(tmp_path):
+    results, tables = records.save(tmp_path / "results", *records.family()), tmp_path / "tables"
+    (results / "run-broken.json").write_text("{")
+    done = command("leaderboard", "build", results, "--out", tables, "--no-plots", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["left_out"][0]["source"] == "run-broken.json"
+    assert "left out: run-broken.json" in done.stderr
+    assert command("leaderboard", "check", results, "--tables", tables).returncode == 0
+
+    (tables / "leaderboard.csv").write_text("table\n")
+    check_failed(command("leaderboard", "check", results, "--tables", tables), 4, "leaderboard.csv", "build")
+    assert command("leaderboard", "build", results, "--out", tables, "--no-plots").returncode == 0
+
+    records.save(results, records.make("new", version=2))
+    check_failed(command("leaderboard", "check", results, "--tables", tables), 4, "build")
+    assert command("leaderboard", "build", results, "--out", tables, "--no-plots").returncode == 0
+    shutil.rmtree(results / records.make("new", version=2).model.fingerprint[:8])
+    check_failed(command("leaderboard", "check", results, "--tables", tables), 4)
+    command("leaderboard", "build", results, "--out", tables, "--no-plots")  # takes away the table of version 2
+    assert command("leaderboard", "check", results, "--tables", tables).returncode == 0
+    assert sum(path.name.startswith("harm-") for path in tables.iterdir()) == 2
+
+
+def test_build_does_not_write_among_other_files(tmp_path):
+    (tmp_path / "paper.tex").write_text("mine")
+    done = command("leaderboard", "build", records.save(tmp_path / "r", records.make()), "--out", tmp_path)
+    check_failed(done, 2, "paper.tex", "empty folder")
+    check_failed(command("leaderboard", "build", tmp_path / "nowhere"), 2, "nowhere")
+
+
+def private():
+    """A record with all that must not be published."""
+    manifest = {
+        "method": "dpo", "base_model": {"name": "/home/ana/models/base", "revision": None, "weights_digest": None},
+        "config": {"output": "/home/ana/out", "learning_rate": 1e-6, "template": "Say\nthis", "url": "http://intern/x"},
+        "data": {"files": ["/home/ana/data/rows.jsonl"], "languages": ["en"]}, "host": "ana-laptop",
+    }  # fmt: skip
+    content = records.make("/home/ana/models/mine", training=manifest, system_prompt="Our secret policy.")
+    spec = content.spec.model_copy(
+        update={"base_url": "http://ana:pw@intern:8000/v1", "engine_args": {"download_dir": "/home/ana/c", "seed": 1}}
+    )
+    content.tasks[0].policy = {"system_prompt": "Our secret policy.", "limit": None}
+    content.tasks[0].error = "/home/ana/x failed"
+    content.model.engine_args = {"download_dir": "/home/ana/c", "token": "hf_secret"}
+    content.hardware = {"cores": 2, "host": "ana@laptop"}
+    return content.model_copy(update={"spec": spec})
+
+
+def test_add_takes_out_what_is_not_public_and_keeps_what_tables_need(tmp_path):
+    record.write(private(), tmp_path / "run" / "run.json")
+    (tmp_path / "run" / "samples").mkdir()
+    (tmp_path / "run" / "samples" / "harm.jsonl").write_text('{"response": "an answer"}')
+    done = command("leaderboard", "add", tmp_path / "run", "--results", tmp_path / "results")
+    assert done.returncode == 0, done.stderr
+    (path,) = [path for path in (tmp_path / "results").rglob("*") if path.is_file()]
+    assert str(path) in done.stdout
+    written = path.read_text()
+    for secret in ("ana", "intern", "secret", "laptop", "an answer", "Say", "http"):
+        assert secret not in written, secret
+    assert '"chat_template": null' in written
+    published = record.read(path)
+    assert published.model.name == "mine"
+    assert published.model.training["base_model"]["name"] == "base"
+    assert published.model.training["data"] == {"files": ["rows.jsonl"], "languages": ["en"]}
+    assert published.model.training["config"]["learning_rate"] == 1e-6
+    assert public.prompt_digest(published.spec.system_prompt) == public.prompt_digest("Our secret policy.")
+    # Published again it stays the same, and so do the numbers.
+    assert public.published(published) == published
+    assert published.tasks[0].languages == private().tasks[0].languages
+
+
+def test_tables_are_the_same_from_published_records(tmp_path):
+    contents = [*records.family(), records.make("prompted", system_prompt="Be good.")]
+    records.save(tmp_path / "own", *contents)
+    for path in sorted((tmp_path / "own").rglob("run.json")):
+        add.add(path, tmp_path / "public")
+    made = [build.documents(build.leaderboard([tmp_path / name])) for name in ("own", "public")]
+    assert made[0] == made[1]
+
+
+def test_add_refuses_what_no_table_would_show(tmp_path):
+    record.write(records.make("m", limit=5), tmp_path / "slice" / "run.json")
+    check_failed(command("leaderboard", "add", tmp_path / "slice", "--results", tmp_path / "r"), 2, "--limit 5")
+    record.write(records.make("a\u202eb"), tmp_path / "rtl" / "run.json")
+    check_failed(command("leaderboard", "add", tmp_path / "rtl", "--results", tmp_path / "r"), 2, "U+202E")
+    (tmp_path / "empty").mkdir()
+    check_failed(command("leaderboard", "add", tmp_path / "empty", "--results", tmp_path / "r"), 2, "run.json")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "run.json").write_text("{")
+    check_failed(command("leaderboard", "add", tmp_path / "bad", "--results", tmp_path / "r"), 4, "not a run record")
+    assert not (tmp_path / "r").exists()
+
+
+def test_add_does_not_replace_other_results_of_a_run(tmp_path):
+    record.write(records.make("m", run="f" * 12), tmp_path / "one" / "run.json")
+    other = records.make("m", run="f" * 12, strings={"harm": records.outcomes("x", "y", records.LANGUAGES, 40)})
+    record.write(other, tmp_path / "two" / "run.json")
+    for _ in range(2):
+        assert command("leaderboard", "add", tmp_path / "one", "--results", tmp_path / "r").returncode == 0
+    check_failed(command("leaderboard", "add", tmp_path / "two", "--results", tmp_path / "r"), 4, "other results")
+
+
+def test_a_run_of_two_judges_is_added_whole(tmp_path):
+    for judge, name in (("rules", "run.json"), ("guard", "run.guard.json")):
+        record.write(records.make("m", judge=judge, run="a" * 12), tmp_path / "run" / name)
+    assert len(add.add(tmp_path / "run", tmp_path / "r")) == 2
+
+
+def test_the_committed_tables_are_what_the_committed_records_give():
+    assert build.check([build.RESULTS], build.TABLES) > 0

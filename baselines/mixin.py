@@ -1,13 +1,13 @@
 """MLC on any of TRL's trainers: prompts in the batch, an auxiliary loss every n-th optimizer step, its figures logged.
 
-The auxiliary loss has a backward pass of its own before the trainer's step, so that the memory of the two adds up
-nowhere. It is divided by the accumulation steps here, whatever the trainer normalises its own loss by. Evaluation never
-sees it.
+The auxiliary loss has a backward pass of its own before the trainer's, so that the memory of the two does not add up
+(except under DeepSpeed). It is divided by the accumulation steps here, whatever the trainer normalises its own loss by.
+Evaluation never sees it.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,41 +73,57 @@ class PromptLoss(Trainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         prompts = {key: inputs.pop(key) for key in list(inputs) if key.startswith("mlc_")}
-        if self.mlc.weight and self.state.global_step % self.mlc.every == 0:
-            auxiliary = self._auxiliary_step(model, self._prepare_inputs(prompts)) if prompts else 0.0
-            return super().training_step(model, inputs, num_items_in_batch) + auxiliary
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        for _, weight in self.extractor_weights():  # DDP left zeros there, by which Adam would go on moving it
-            weight.grad = None
-        return loss
-
-    def _auxiliary_step(self, model: Any, prompts: dict[str, Tensor]) -> Tensor:
+        on = bool(prompts and self.mlc.weight and self.state.global_step % self.mlc.every == 0)
         model.train()
-        # Gradients only add up here; the trainer's own backward pass sends them to the other processes.
-        alone = self.accelerator.no_sync(model) if self._is_ddp() else nullcontext()
-        with alone, self.compute_loss_context_manager():
+        if self._is_deepspeed():
+            extra = self._auxiliary(model, self._prepare_inputs(prompts)) if on else self._nothing(model)
+            with self._in_one_backward(extra):
+                return super().training_step(model, inputs, num_items_in_batch) + extra.detach()
+        extra = torch.zeros((), device=self.args.device)
+        if on:
+            # Gradients only add up here; the trainer's own backward pass sends them to the other processes.
+            with self.accelerator.no_sync(model) if self._is_ddp() else nullcontext():
+                extra = self._auxiliary(model, self._prepare_inputs(prompts))
+                self.accelerator.backward(extra)
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not on:
+            for _, weight in self.extractor_weights():  # DDP left zeros there, by which Adam would go on moving it
+                weight.grad = None
+        return loss + extra.detach()
+
+    def _auxiliary(self, model: Any, prompts: dict[str, Tensor]) -> Tensor:
+        """The auxiliary loss as it is added to the objective."""
+        with self.compute_loss_context_manager():
             packed = {key: prompts[f"mlc_{key}"] for key in ("input_ids", "position_ids", "prompt_ends")}
             group = mlc.unit(model(**packed), prompts["mlc_slots"], self.mlc.center)
             loss = self._loss(group).mean()
-            scaled = loss * self.mlc.weight / self.current_gradient_accumulation_steps
-            self._backward(scaled)
         self._note(group, loss.detach(), prompts)
-        return scaled.detach()
+        return loss * self.mlc.weight / self.current_gradient_accumulation_steps
+
+    def _nothing(self, model: Any) -> Tensor:
+        """Zero, with gradients of zero for the extractor."""
+        if not self.extractor_weights():
+            return torch.zeros((), device=self.args.device)
+        return model(prompt_ends=torch.empty(0, 2)).sum()
+
+    @contextmanager
+    def _in_one_backward(self, extra: Tensor) -> Iterator[None]:
+        """Let the trainer's backward pass cover `extra` too.
+
+        ZeRO-3 takes the first backward pass after a step to bring the gradients of all parameters: those that get none
+        keep their last ones, and a second pass adds to these.
+        """
+        backward = self.accelerator.backward
+        self.accelerator.backward = lambda loss, **options: backward(loss + extra, **options)
+        try:
+            yield
+        finally:
+            self.accelerator.backward = backward
 
     def _loss(self, group: mlc.Group) -> Tensor:
         if self.mlc.objective == "cosine":
             return mlc.cosine(group)
         return mlc.consistency(group, self.mlc.tau, self.mlc.form, self.mlc.objective == "signed")
-
-    def _backward(self, loss: Tensor) -> None:
-        if self.accelerator.distributed_type != DistributedType.DEEPSPEED:
-            self.accelerator.backward(loss)
-            return
-        state = self.accelerator.gradient_state  # one more pass before the step that DeepSpeed takes at a boundary
-        boundary = state.sync_gradients
-        state._set_sync_gradients(False)
-        self.accelerator.backward(loss, scale_wrt_gas=False)
-        state._set_sync_gradients(boundary)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -122,6 +138,9 @@ class PromptLoss(Trainer):
 
     def _is_ddp(self) -> bool:
         return self.accelerator.distributed_type in (DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
+
+    def _is_deepspeed(self) -> bool:
+        return self.accelerator.distributed_type == DistributedType.DEEPSPEED
 
     @torch.no_grad()
     def _note(self, group: mlc.Group, loss: Tensor, prompts: dict[str, Tensor]) -> None:

@@ -117,7 +117,8 @@ def attach(model: Any, layer: int, size: int) -> None:
 
     Going through the model's own forward keeps every wrapper (DDP, FSDP, ZeRO, peft) in charge of its parameters. The
     extractor, a linear layer to `size` dimensions (0: none), becomes a part of the model, so that it is trained,
-    placed and sharded with it.
+    placed and sharded with it. With no prompts in it (`prompt_ends` (0, 2)) the call costs nothing, and gives the
+    extractor gradients of zero.
     """
     if not hasattr(model.base_model, "layers") or not hasattr(model.base_model, "norm"):
         raise UsageError(f"MLC does not know where {type(model).__name__} keeps its layers")
@@ -129,9 +130,11 @@ def attach(model: Any, layer: int, size: int) -> None:
     def forward(self: Any, *args: Any, prompt_ends: Tensor | None = None, **kwargs: Any) -> Any:
         if prompt_ends is None:
             return plain(self, *args, **kwargs)
+        extract: Any = getattr(self, EXTRACTOR, None)
+        if not len(prompt_ends):
+            return extract(extract.weight.new_zeros(0, extract.in_features))
         batch = {"input_ids": kwargs["input_ids"], "position_ids": kwargs["position_ids"], "prompt_ends": prompt_ends}
         states = last_token_states(self.base_model, batch, layer)
-        extract = getattr(self, EXTRACTOR, None)
         return states if extract is None else extract(states.to(extract.weight.dtype))
 
     forward.__wrapped__ = plain  # type: ignore[attr-defined]  # the trainers read its signature

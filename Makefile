@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # The first prompts of each task in every language; ARGS= runs them all.
 ARGS ?= --limit 5 --max-tokens 32
 
-.PHONY: demo demo-gemma test unit clean
+.PHONY: demo demo-gemma test unit reproduce-small clean
 
 demo: .venv/demo-is-installed
 	$(BIN)/mlc-bench run --model demo --engine hf --engine-args batch_size=64 $(ARGS)

@@ -1,13 +1,13 @@
 """MLC on any of TRL's trainers: prompts in the batch, an auxiliary loss every n-th optimizer step, its figures logged.
 
-The auxiliary loss has a backward pass of its own before the trainer's step, so that the memory of the two adds up
-nowhere. It is divided by the accumulation steps here, whatever the trainer normalises its own loss by. Evaluation never
-sees it.
+The auxiliary loss has a backward pass of its own before the trainer's, so that the memory of the two does not add up
+(except under DeepSpeed). It is divided by the accumulation steps here, whatever the trainer normalises its own loss by.
+Evaluation never sees it.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from mlc_bench.baselines import mlc
 from mlc_bench.baselines.config import MLC
 from mlc_bench.baselines.data import PIVOT
-from mlc_bench.baselines.states import EXTRACTOR, is_extractor, pack
+from mlc_bench.baselines.states import EXTRACTOR, is_extractor, layout
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -28,10 +28,10 @@ else:
 
 
 class PromptCollator:
-    """The trainer's own collator, plus the prompts of the batch's rows, packed (keys that start with `mlc_`)."""
+    """The trainer's own collator, plus the prompts of the batch's rows, laid out (keys that start with `mlc_`)."""
 
-    def __init__(self, collator: Callable[[list[Any]], dict[str, Any]], pad: int, languages: list[str], one_row: bool):
-        self.collator, self.pad, self.languages, self.one_row = collator, pad, languages, one_row
+    def __init__(self, collator: Callable[[list[Any]], dict[str, Any]], languages: list[str], **how: Any) -> None:
+        self.collator, self.languages, self.how = collator, languages, how
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
         own = [{key: value for key, value in row.items() if not key.startswith("mlc_")} for row in examples]
@@ -45,9 +45,9 @@ class PromptCollator:
             first += len(place)
         if not slots:
             return self.collator(own)
-        packed = pack([ids for row in examples for ids in row["mlc_ids"]], self.pad, self.one_row)
+        prompts = layout([ids for row in examples for ids in row["mlc_ids"]], **self.how)
         languages = [self.languages.index(code) for row in examples for code in row["mlc_language"]]
-        ours = packed | {"slots": torch.tensor(slots), "language": torch.tensor(languages)}
+        ours = prompts | {"slots": torch.tensor(slots), "language": torch.tensor(languages)}
         return self.collator(own) | {f"mlc_{key}": value for key, value in ours.items()}
 
 
@@ -62,9 +62,13 @@ class PromptLoss(Trainer):
         self.mlc, self.mlc_languages = settings, languages
         self._sums: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
-        attention = str(getattr(self.model.config, "_attn_implementation", ""))
-        pad = self.processing_class.pad_token_id
-        self.data_collator: Any = PromptCollator(self.data_collator, pad, languages, "flash" in attention)
+        self.data_collator: Any = PromptCollator(
+            self.data_collator,
+            languages,
+            pad=self.processing_class.pad_token_id,
+            one_row="flash" in str(getattr(self.model.config, "_attn_implementation", "")),
+            share=not self.args.gradient_checkpointing,
+        )
         for _, weight in self.extractor_weights():
             weight.requires_grad_(True)
 
@@ -73,41 +77,58 @@ class PromptLoss(Trainer):
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
         prompts = {key: inputs.pop(key) for key in list(inputs) if key.startswith("mlc_")}
-        if self.mlc.weight and self.state.global_step % self.mlc.every == 0:
-            auxiliary = self._auxiliary_step(model, self._prepare_inputs(prompts)) if prompts else 0.0
-            return super().training_step(model, inputs, num_items_in_batch) + auxiliary
-        loss = super().training_step(model, inputs, num_items_in_batch)
-        for _, weight in self.extractor_weights():  # DDP left zeros there, by which Adam would go on moving it
-            weight.grad = None
-        return loss
-
-    def _auxiliary_step(self, model: Any, prompts: dict[str, Tensor]) -> Tensor:
+        on = bool(prompts and self.mlc.weight and self.state.global_step % self.mlc.every == 0)
         model.train()
-        # Gradients only add up here; the trainer's own backward pass sends them to the other processes.
-        alone = self.accelerator.no_sync(model) if self._is_ddp() else nullcontext()
-        with alone, self.compute_loss_context_manager():
-            packed = {key: prompts[f"mlc_{key}"] for key in ("input_ids", "position_ids", "prompt_ends")}
-            group = mlc.unit(model(**packed), prompts["mlc_slots"], self.mlc.center)
+        if self._is_deepspeed():
+            extra = self._auxiliary(model, self._prepare_inputs(prompts)) if on else self._nothing(model)
+            with self._in_one_backward(extra):
+                return super().training_step(model, inputs, num_items_in_batch) + extra.detach()
+        extra = torch.zeros((), device=self.args.device)
+        if on:
+            # Gradients only add up here; the trainer's own backward pass sends them to the other processes.
+            with self.accelerator.no_sync(model) if self._is_ddp() else nullcontext():
+                extra = self._auxiliary(model, self._prepare_inputs(prompts))
+                self.accelerator.backward(extra)
+        loss = super().training_step(model, inputs, num_items_in_batch)
+        if not on:
+            for _, weight in self.extractor_weights():  # DDP left zeros there, by which Adam would go on moving it
+                weight.grad = None
+        return loss + extra.detach()
+
+    def _auxiliary(self, model: Any, prompts: dict[str, Tensor]) -> Tensor:
+        """The auxiliary loss as it is added to the objective."""
+        with self.compute_loss_context_manager():
+            given = {key.removeprefix("mlc_"): value for key, value in prompts.items()}
+            slots, _ = given.pop("slots"), given.pop("language")
+            group = mlc.unit(model(**given), slots, self.mlc.center)
             loss = self._loss(group).mean()
-            scaled = loss * self.mlc.weight / self.current_gradient_accumulation_steps
-            self._backward(scaled)
         self._note(group, loss.detach(), prompts)
-        return scaled.detach()
+        return loss * self.mlc.weight / self.current_gradient_accumulation_steps
+
+    def _nothing(self, model: Any) -> Tensor:
+        """Zero, with gradients of zero for the extractor."""
+        if not self.extractor_weights():
+            return torch.zeros((), device=self.args.device)
+        return model(prompt_ends=torch.empty(0, 2)).sum()
+
+    @contextmanager
+    def _in_one_backward(self, extra: Tensor) -> Iterator[None]:
+        """Let the trainer's backward pass cover `extra` too.
+
+        ZeRO-3 takes the first backward pass after a step to bring the gradients of all parameters: those that get none
+        keep their last ones, and a second pass adds to these.
+        """
+        backward = self.accelerator.backward
+        self.accelerator.backward = lambda loss, **options: backward(loss + extra, **options)
+        try:
+            yield
+        finally:
+            self.accelerator.backward = backward
 
     def _loss(self, group: mlc.Group) -> Tensor:
         if self.mlc.objective == "cosine":
             return mlc.cosine(group)
         return mlc.consistency(group, self.mlc.tau, self.mlc.form, self.mlc.objective == "signed")
-
-    def _backward(self, loss: Tensor) -> None:
-        if self.accelerator.distributed_type != DistributedType.DEEPSPEED:
-            self.accelerator.backward(loss)
-            return
-        state = self.accelerator.gradient_state  # one more pass before the step that DeepSpeed takes at a boundary
-        boundary = state.sync_gradients
-        state._set_sync_gradients(False)
-        self.accelerator.backward(loss, scale_wrt_gas=False)
-        state._set_sync_gradients(boundary)
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -122,6 +143,9 @@ class PromptLoss(Trainer):
 
     def _is_ddp(self) -> bool:
         return self.accelerator.distributed_type in (DistributedType.MULTI_GPU, DistributedType.MULTI_CPU)
+
+    def _is_deepspeed(self) -> bool:
+        return self.accelerator.distributed_type == DistributedType.DEEPSPEED
 
     @torch.no_grad()
     def _note(self, group: mlc.Group, loss: Tensor, prompts: dict[str, Tensor]) -> None:

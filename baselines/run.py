@@ -5,7 +5,7 @@ import os
 import random
 import resource
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class TrainRun:
     data: TrainingData
     tokenizer: Any
     besides: list[Row]
+    languages: set[str] = field(default_factory=lambda: {PIVOT})
+    """Those that the method trains on, which may be fewer than the data has."""
 
     @cached_property
     def model(self) -> Any:
@@ -64,6 +66,8 @@ class TrainRun:
     def require(self, **needs: Any) -> None:
         """Check that the data has what the method needs; see `data.require`."""
         training_data.require(self.data, self.method, **needs)
+        if needs.get("responses"):
+            self.languages |= {code for row in self.rows for code in row["responses"] or {}}
 
     def arguments(self) -> dict[str, Any]:
         """The settings that every TRL configuration takes."""
@@ -161,6 +165,7 @@ class TrainRun:
         if config.mlc is not None:
             codes = {code for row in (*self.rows, *self.besides) for code in row["prompts"]}
             trainer.prepare_mlc(config.mlc, sorted(codes))
+            self.languages |= codes
         return trainer
 
 
@@ -287,6 +292,7 @@ def _manifest(run: TrainRun, trainer: Any) -> dict[str, Any]:
             "rows": len(data.rows),
             "dropped": data.dropped,
             "overlap": data.overlap,
+            "languages": sorted(run.languages),
         },
         "seed": run.config.seed,
         "versions": {name: version(name) for name in _PACKAGES},

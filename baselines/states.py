@@ -1,12 +1,14 @@
 """Hidden states of the last prompt token, with no work that they do not need.
 
-Prompts are laid one after another into rows (packed), so that no padding is computed; position ids that start anew at
-each prompt keep them apart, in the attention mask too (transformers does that). Only the backbone runs, without the LM
-head, and only up to the layer asked for.
+What all prompts begin with (the chat template's opening, with its system prompt) is computed once, and its keys and
+values serve every prompt. Where that cannot be, prompts are laid one after another into rows (packed), so that little
+padding is computed; position ids that start anew at each prompt keep them apart, in the attention mask too
+(transformers does that). Only the backbone runs, without the LM head, and only up to the layer asked for.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from types import MethodType
 from typing import Any
 
@@ -16,6 +18,29 @@ from torch import Tensor, nn
 from mlc_bench.errors import UsageError
 
 EXTRACTOR = "mlc_extractor"
+_WORTH_SHARING = 8  # tokens
+
+
+def layout(prompts: list[list[int]], pad: int, one_row: bool = False, share: bool = True) -> dict[str, Tensor]:
+    """Prompts as the arguments of a model that `attach` has prepared: with their common beginning apart, or packed.
+
+    `share` must be off with gradient checkpointing, which has no keys and values to share; `one_row` is for `pack`.
+    """
+    columns = zip(*prompts, strict=False)
+    shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns)) if share else 0
+    shared = min(shared, min(map(len, prompts)) - 1)  # each keeps its last token
+    if len(prompts) < 2 or shared < _WORTH_SHARING:
+        return pack(prompts, pad, one_row)
+    rests = [torch.tensor(ids[shared:]) for ids in prompts]
+    lengths = torch.tensor([len(rest) for rest in rests])
+    tokens = nn.utils.rnn.pad_sequence(rests, batch_first=True, padding_value=pad)
+    return {
+        "prompt_prefix": torch.tensor([prompts[0][:shared]]),
+        "input_ids": tokens,
+        "attention_mask": (torch.arange(shared + tokens.shape[1]) < shared + lengths.unsqueeze(1)).long(),
+        "position_ids": torch.arange(shared, shared + tokens.shape[1]).expand_as(tokens).contiguous(),
+        "prompt_ends": torch.stack([torch.arange(len(rests)), lengths - 1], dim=-1),
+    }
 
 
 def pack(prompts: list[list[int]], pad: int, one_row: bool = False) -> dict[str, Tensor]:
@@ -83,14 +108,21 @@ def resolve_layer(layer: int | float | None, depth: int) -> int:
 
 
 def last_token_states(backbone: Any, batch: dict[str, Tensor], layer: int) -> Tensor:
-    """Hidden states (prompts, H) at `prompt_ends` of a packed batch, after `layer` (1 to depth).
+    """Hidden states (prompts, H) at `prompt_ends` of a batch laid out as above, after `layer` (1 to depth).
 
     After the last layer the final norm is applied, as transformers does for `hidden_states[-1]`; before it, the output
     of the layer is taken as it is, which is `hidden_states[layer]`.
     """
+    given: dict[str, Any] = {"input_ids": batch["input_ids"], "position_ids": batch["position_ids"], "use_cache": False}
     with _stopped_after(backbone, layer) as before_norm:
-        output = backbone(input_ids=batch["input_ids"], position_ids=batch["position_ids"], use_cache=False)
-    states = before_norm[0] if before_norm else output.last_hidden_state
+        if "prompt_prefix" in batch:
+            cache = backbone(input_ids=batch["prompt_prefix"], use_cache=True).past_key_values
+            for kept in cache.layers[:layer]:
+                kept.keys, kept.values = (part.expand(len(batch["input_ids"]), *part.shape[1:])
+                                          for part in (kept.keys, kept.values))  # fmt: skip
+            given |= {"past_key_values": cache, "attention_mask": batch["attention_mask"], "use_cache": True}
+        output = backbone(**given)
+    states = before_norm[-1] if before_norm else output.last_hidden_state
     row, column = batch["prompt_ends"].unbind(dim=-1)
     return states[row, column]
 
@@ -113,11 +145,12 @@ def _stopped_after(backbone: Any, layer: int) -> Iterator[list[Tensor]]:
 
 
 def attach(model: Any, layer: int, size: int) -> None:
-    """Teach a causal LM `model(**packed)`: the representations (prompts, D) of packed prompts instead of logits.
+    """Teach a causal LM `model(**layout(...))`: the representations (prompts, D) of prompts instead of logits.
 
     Going through the model's own forward keeps every wrapper (DDP, FSDP, ZeRO, peft) in charge of its parameters. The
     extractor, a linear layer to `size` dimensions (0: none), becomes a part of the model, so that it is trained,
-    placed and sharded with it.
+    placed and sharded with it. With no prompts in it (`prompt_ends` (0, 2)) the call costs nothing, and gives the
+    extractor gradients of zero.
     """
     if not hasattr(model.base_model, "layers") or not hasattr(model.base_model, "norm"):
         raise UsageError(f"MLC does not know where {type(model).__name__} keeps its layers")
@@ -129,9 +162,10 @@ def attach(model: Any, layer: int, size: int) -> None:
     def forward(self: Any, *args: Any, prompt_ends: Tensor | None = None, **kwargs: Any) -> Any:
         if prompt_ends is None:
             return plain(self, *args, **kwargs)
-        batch = {"input_ids": kwargs["input_ids"], "position_ids": kwargs["position_ids"], "prompt_ends": prompt_ends}
-        states = last_token_states(self.base_model, batch, layer)
-        extract = getattr(self, EXTRACTOR, None)
+        extract: Any = getattr(self, EXTRACTOR, None)
+        if not len(prompt_ends):
+            return extract(extract.weight.new_zeros(0, extract.in_features))
+        states = last_token_states(self.base_model, kwargs | {"prompt_ends": prompt_ends}, layer)
         return states if extract is None else extract(states.to(extract.weight.dtype))
 
     forward.__wrapped__ = plain  # type: ignore[attr-defined]  # the trainers read its signature

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 
@@ -27,7 +28,9 @@ def peak(*arguments: str) -> float:
 def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="mlc-judge-memory-"))
     answers = folder / "answers.jsonl"
-    rows = [{"id": i, "language": "en", "prompt": "Hello?", "response": f"Hello {i} times."} for i in range(4)]
+    # Each time other answers: replies to the same ones would be in the cache, and no model be loaded.
+    now = time.time_ns()
+    rows = [{"id": i, "language": "en", "prompt": "Hello?", "response": f"Hello {i} at {now}."} for i in range(4)]
     answers.write_text("".join(json.dumps(row) + "\n" for row in rows))
     run = [
         "run",

@@ -1,8 +1,8 @@
 """How the leaderboard grows with its records: python benchmarks/leaderboard.py
 
-Makes records of 4 tasks in 15 languages up, 200 prompts each, a tenth of them of base models and the others trained
-from those, and prints seconds and peak memory of `mlc-bench leaderboard build` (2,000 resamples, everything rendered,
-plots too) for 100, 300 and 1,000 of them, of `check` for 100, and of reading the records alone.
+Makes up records of 4 tasks in 15 languages, 200 prompts each, a tenth of them of base models and the others trained
+from those, and prints what reading them, `mlc-bench leaderboard build` (with 2,000 resamples) and `check` take for
+100, 300 and 1,000: seconds by the clock and of the processor, which differ on a machine with other work, and memory.
 """
 
 import argparse
@@ -33,7 +33,6 @@ COMMAND = str(Path(sys.executable).with_name("mlc-bench"))
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, nargs="+", default=[100, 300, 1000])
-    parser.add_argument("--no-plots", action="store_true")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores; 4 tasks x {len(LANGUAGES)} languages x {PROMPTS} prompts, 2,000 resamples")
     with tempfile.TemporaryDirectory() as folder:
@@ -42,19 +41,20 @@ def main() -> None:
             for index in range(count):
                 write(results / f"{index:05}" / "run.json", index)
             size = sum(path.stat().st_size for path in results.rglob("*.json")) / 2**20
-            plots = ["--no-plots"] if options.no_plots else []
-            seconds, cpu, peak = measured("build", str(results), "--out", str(tables), *plots)
             start = time.perf_counter()
             read(results)
-            reading = time.perf_counter() - start
-            print(
-                f"{count:6} records ({size:.0f} MiB): build {seconds:6.2f} s, "
-                f"{1000 * seconds / count:5.1f} ms a record, processor {cpu:.2f} s, {peak:.2f} GiB; "
-                f"of this reading {reading:.2f} s",
-                flush=True,
-            )
-            seconds, cpu, peak = measured("check", str(results), "--tables", str(tables))
-            print(f"{'':6} check {seconds:6.2f} s, processor {cpu:.2f} s, {peak:.2f} GiB", flush=True)
+            print(f"{count} records of {size:.0f} MiB: reading {time.perf_counter() - start:.2f} s", flush=True)
+            for what, arguments in (
+                ("tables", ("build", results, "--out", tables, "--no-plots", "--no-page")),
+                ("check", ("check", results, "--tables", tables)),
+                ("tables, plots, page", ("build", results, "--out", tables)),
+            ):
+                seconds, cpu, peak = measured(*map(str, arguments))
+                print(
+                    f"  {what:20}{seconds:7.2f} s, processor {cpu:6.2f} s, {1000 * cpu / count:5.1f} ms a record, "
+                    f"{peak:.2f} GiB",
+                    flush=True,
+                )
 
 
 def measured(*arguments: str) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
 """Cost of MLC in a DPO step: python benchmarks/train_step.py [--model random-150k] [--json]
 
-All in one process, on the same pairs and prompts, one pair for each pass, prompts of at most 64 tokens:
+All in one process, on the same pairs and prompts, one pair for each pass, encoded prompts of at most 64 tokens:
 
   plain     DPO with precomputed reference log-probabilities
   mlc       ours, published settings: the mean of a pass with the auxiliary loss and one without (every second step)
@@ -55,14 +55,16 @@ def random_model(folder: Path, vocabulary: int = 151_936) -> Path:
 
 
 def shortened(data: Path, tokenizer: Any, pairs: int, folder: Path) -> Path:
-    """The first pairs of a file in our schema, the texts of their prompts cut to 64 tokens."""
+    """The first pairs of a file in our schema, their texts cut so that the encoded prompts have 64 tokens at most."""
     from mlc_bench.baselines.data import load
+    from mlc_bench.baselines.encode import prompt_ids
 
     rows = load([data]).rows[:pairs]
     for row in rows:
         for code, text in row["prompts"].items():
-            ids = tokenizer(text, add_special_tokens=False)["input_ids"][:PROMPT_TOKENS]
-            row["prompts"][code] = tokenizer.decode(ids)
+            while (excess := len(prompt_ids(tokenizer, text)) - PROMPT_TOKENS) > 0:
+                text = tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"][:-excess])
+            row["prompts"][code] = text
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     return path
@@ -124,7 +126,7 @@ class Bench:
         tokens = tokens.to(device)
         output = self.model(input_ids=tokens, attention_mask=mask, output_hidden_states=True, use_cache=False)
         with torch.no_grad():
-            reference = self.frozen(input_ids=tokens, attention_mask=mask, use_cache=False)
+            reference = self.frozen(input_ids=tokens, attention_mask=mask, output_hidden_states=True, use_cache=False)
         start = len(row["prompt_ids"])
 
         def log_probs(logits: torch.Tensor) -> torch.Tensor:

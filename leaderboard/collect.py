@@ -45,8 +45,10 @@ class Model:
     base_digest: str | None = None
     seen: tuple[str, ...] | None = None
     """Languages of the training data; None: not known."""
-    overlap: tuple[tuple[str, int], ...] = ()
-    """(task, n): n of the task's prompts were in the training data."""
+    is_trained: bool = False
+    """Whether a training manifest came with it."""
+    kept_out: tuple[str, ...] = ()
+    """Tasks and packs whose prompts were left out of the training data."""
 
     @property
     def label(self) -> str:
@@ -59,6 +61,7 @@ class Setting:
 
     id: str
     task: str
+    pack: str
     version: int
     measures: str
     parallel: bool
@@ -70,6 +73,10 @@ class Setting:
     """sha256, or empty."""
     headline: str
     over_refusal_task: str | None
+    caution: str = ""
+    """What a reader must know of the task, in the words of its newest record."""
+    unreviewed: tuple[str, ...] = ()
+    """Languages with drafts of a model among the prompts that no speaker has read."""
 
 
 @dataclass(frozen=True)
@@ -150,12 +157,17 @@ def _check_headline(task: TaskResult, code: str, result: LanguageResult) -> None
         raise UsageError(f"{task.name} {code}: {result.n_unscored} of {result.n} without verdict")
     if result.outcomes is None or task.measures == "utility":
         return
-    if result.outcomes.count("-") != result.n_unscored or not _agrees(headline, result.outcomes):
+    count = result.outcomes.count
+    judged = result.n - count("-")
+    # A judge may find an answer both invalid and a refusal: it is an 'i' in the outcomes, and counts as refused.
+    most = count("1") + (count("i") if task.measures == "over_refusal" else 0)
+    is_possible = count("1") - 1e-6 <= (headline.value or 0.0) * judged <= most + 1e-6
+    if count("-") != result.n_unscored or (headline.value is None) != (judged == 0) or not is_possible:
         raise UsageError(f"{task.name} {code}: {task.headline} is not what its outcomes give")
 
 
 def _agrees(value: Value, outcomes: str) -> bool:
-    """Whether a rate is that of its outcomes. A utility metric that is no rate of ones has no outcomes to rank by."""
+    """Whether a rate is that of its outcomes; if not (a utility metric that is no rate), they are not ranked by."""
     judged = len(outcomes) - outcomes.count("-")
     if value.value is None:
         return judged == 0
@@ -265,7 +277,8 @@ def _model(content: RunRecord) -> Model:
         weights_digest=None if model.adapter else model.weights_digest,
         base_digest=lineage.base_digest(model),
         seen=lineage.seen_languages(model),
-        overlap=tuple(lineage.overlap(model).items()),
+        is_trained=model.training is not None,
+        kept_out=lineage.kept_out(model),
     )
 
 
@@ -305,6 +318,7 @@ def _setting(content: RunRecord, task: TaskResult) -> Setting:
     return Setting(
         id=digest(known)[:10],
         task=task.name,
+        pack=task.pack,
         version=task.version,
         measures=task.measures,
         parallel=task.parallel,
@@ -314,6 +328,8 @@ def _setting(content: RunRecord, task: TaskResult) -> Setting:
         system_prompt=prompt,
         headline=task.headline or "",
         over_refusal_task=task.over_refusal_task,
+        caution=public.printable(task.caution or "", 300),
+        unreviewed=tuple(sorted(task.unreviewed)),
     )
 
 

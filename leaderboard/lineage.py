@@ -42,17 +42,11 @@ def seen_languages(model: ModelInfo) -> tuple[str, ...] | None:
     return None
 
 
-def overlap(model: ModelInfo) -> dict[str, int]:
-    """Per task, the most prompts in one language that were also in the training data; tasks without any are absent."""
-    found = _get(model.training, "data", "overlap")
-    if not isinstance(found, dict):
-        return {}
-    counts = {
-        task: max([n for n in languages.values() if isinstance(n, int)], default=0)
-        for task, languages in found.items()
-        if isinstance(task, str) and isinstance(languages, dict)
-    }
-    return {task: n for task, n in sorted(counts.items()) if n > 0}
+def kept_out(model: ModelInfo) -> tuple[str, ...]:
+    """Tasks and packs whose prompts were left out of the training data, sorted; empty where the manifest names none."""
+    named, found = (_get(model.training, *path) for path in (("config", "keep_out"), ("data", "overlap")))
+    names = [*(named if isinstance(named, list) else ()), *(found if isinstance(found, dict) else ())]
+    return tuple(sorted({name for name in names if isinstance(name, str)}))
 
 
 def _get(content: Any, *path: str) -> Any:

@@ -84,13 +84,10 @@ class Panel:
         self._whole: dict[str, Array | None] = {}
 
     def _choose(self) -> tuple[str, ...]:
-        first: dict[str, str] = {}  # of several columns of a language the one that most models have
-        for column in self.columns:
-            first.setdefault(column.language, column.key)
         order = {column.key: place for place, column in enumerate(self.columns)}
         sets: Counter[frozenset[str]] = Counter()
         for keys in self._keys.values():
-            own: dict[str, str] = {}
+            own: dict[str, str] = {}  # of several columns of a language the one that most models have
             for key in sorted(keys, key=order.__getitem__):
                 own.setdefault(self.languages[key], key)
             sets[frozenset(own.values())] += 1

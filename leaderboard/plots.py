@@ -12,7 +12,7 @@ from . import text
 from .public import printable
 from .table import HEADLINES, Cell, Column, Leaderboard, Row, Table
 
-MOST_MODELS = 40  # rows of a heat map and points of a scatter that can still be told apart
+MOST_MODELS = 20  # rows of a heat map and points of a scatter that can still be told apart
 MOST_BARS = 6  # models side by side
 LONGEST_NAME = 40
 _STYLE = {
@@ -177,7 +177,7 @@ def _measure(table: Table) -> str:
 
 
 def _title(table: Table, rows: tuple[Row, ...] | list[Row]) -> str:
-    cut = f" (first {len(rows)} of {len(table.rows)} models)" if len(rows) < len(table.rows) else ""
+    cut = f" ({len(rows)} of {len(table.rows)} models)" if len(rows) < len(table.rows) else ""
     return printable(table.title, 80) + cut
 
 

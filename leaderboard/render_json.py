@@ -99,7 +99,7 @@ def _model(row: Row) -> dict[str, Any]:
         "engine": model.engine,
         "dtype": model.dtype,
         "seen": model.seen,
-        "overlap": dict(model.overlap),
+        "kept_out": model.kept_out,
     }
 
 

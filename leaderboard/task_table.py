@@ -112,6 +112,10 @@ class TaskTable:
             f"Averages are over {len(self.codes)} languages: {' '.join(self.codes)}." if self.codes else "No averages.",
             f"Prompts in each language: {self._prompts()}.",
         ]
+        if setting.caution:
+            notes.append(f"Caution: {setting.caution}")
+        if setting.unreviewed:
+            notes.append(f"Translated by a model, read by no speaker: {' '.join(setting.unreviewed)}.")
         if not setting.parallel:
             notes.append("Prompts are not translations of each other: PAG and kappa are not defined.")
         return Table(
@@ -140,9 +144,10 @@ class TaskTable:
         return self.collection.models[base].label if base else ""
 
     def _notes(self, model: str) -> tuple[str, ...]:
-        overlap = dict(self.collection.models[model].overlap)
-        count = overlap.get(self.panel.setting.task, 0)
-        return (f"trained on {count} prompts of {self.panel.setting.task}",) if count else ()
+        known, setting = self.collection.models[model], self.panel.setting
+        if not known.is_trained or {setting.task, setting.pack} & set(known.kept_out):
+            return ()
+        return (f"training data not checked for prompts of {setting.task}",)
 
     def _language(self, model: str, key: str) -> Cell:
         entry = self.panel.entries.get((model, key))

@@ -107,7 +107,8 @@ def summary(matrix: ArrayLike, seed: int = 0, resamples: int = 2000) -> dict[str
 
     Keys `stats.SUMMARY`; each {"value", "low", "high"}. worst is the rate of the worst language and also has "index",
     its column (an int; nan if undefined). All intervals come from the same resamples; those of BIASED are corrected,
-    cut where the statistic ends, and hold the estimate. benchmarks/interval_coverage.py shows how often they hold the truth.
+    cut where the statistic ends, and hold the estimate. benchmarks/interval_coverage.py shows how often they hold the
+    truth.
     """
     sums = stats.Sums(matrix)
     point = sums.statistics()

@@ -81,7 +81,8 @@ def rogan_gladen(
 
     The judge is known by `true_hits` of `positives` labelled answers (its sensitivity) and `true_misses` of `negatives`
     (its specificity). Value: Rogan and Gladen (1978); interval: Lang and Reiczigel (2014), which counts the uncertainty
-    of all three. nan without data of one kind, and for a judge that is no better than chance.
+    of all three. nan without data of one kind, for a judge that is no better than chance, and where the whole interval
+    lies outside 0..1: the judge then cannot err here as it did on the labelled answers.
     """
     from scipy.stats import norm
 
@@ -104,8 +105,10 @@ def rogan_gladen(
     shift = 2 * z**2 * (centre * of_sensitivity - (1 - centre) * of_specificity)
     variance = rate * (1 - rate) / size + centre**2 * of_sensitivity + (1 - centre) ** 2 * of_specificity
     half = z * math.sqrt(variance) / youden
-    value = min(1.0, max(0.0, value))
     low, high = centre + shift - half, centre + shift + half
+    if high < 0 or low > 1:
+        return math.nan, math.nan, math.nan
+    value = min(1.0, max(0.0, value))
     return value, min(value, max(0.0, low)), max(value, min(1.0, high))
 
 

@@ -19,6 +19,7 @@ from mlc_bench import languages as known_languages
 from mlc_bench.errors import PrerequisiteError, UsageError
 from mlc_bench.formats import decode as decode
 from mlc_bench.formats import read_json_lines as read_json_lines
+from mlc_bench.progress import say
 from mlc_bench.sources import TASKS as TASKS
 from mlc_bench.sources import Source
 from mlc_bench.sources import cache_dir as cache_dir
@@ -78,14 +79,23 @@ def forget() -> None:
     sources.forget()
 
 
-def is_here(source: Source) -> bool:
-    """Whether all the data are on this machine."""
+def is_here(source: Source, wanted: list[str] | None = None) -> bool:
+    """Whether all the data, or those of the `wanted` languages, are on this machine."""
     if "folder" in source:
         return True
     if "file" in source:
         return sources.present(source, source["file"]) is not None
-    files = [name for code in languages(source) or [] for _, name in _files(source, code)]
+    codes = wanted if wanted is not None else languages(source) or []
+    files = [name for code in codes for _, name in _files(source, code)]
     return all(sources.present(source, name) for name in files)
+
+
+def read_what_is_here(source: Source) -> Documents:
+    """As `read`, of those languages whose data are on this machine; nothing is downloaded."""
+    if is_here(source):
+        return read(source)
+    codes = [code for code in languages(source) or [] if is_here(source, [code])]
+    return read(source, codes) if codes else {}
 
 
 def fingerprint(documents: list[dict[str, Any]]) -> str:
@@ -147,6 +157,10 @@ def _read_folder(folder: Path, prompt_field: str) -> Documents:
                     **{f"{name}_word": word for name, word in language.words.items()},
                 }
             )
+    if not documents and any(folder.glob("*.jsonl")):
+        raise PrerequisiteError(
+            f"{folder}: no language is finished; what is left to do: mlc-bench tasks validate FOLDER"
+        )
     if not documents:
         raise PrerequisiteError(f"{folder} has no data files; a language is one file '<code>.jsonl' there")
     return documents
@@ -217,7 +231,10 @@ def _read_files(source: Source, code: str) -> list[dict[str, Any]]:
     fields: dict[str, str | int] = source["fields"]
     heading = not any(isinstance(column, int) for column in fields.values())
     documents = []
-    for category, name in _files(source, code):
+    files = _files(source, code)
+    if absent := sum(sources.present(source, name) is None for _, name in files):
+        say(f"{where(source)}: downloading {absent} file{'s' * (absent > 1)} for '{code}'")
+    for category, name in files:
         path, content = sources.content(source, name)
         for index, (place, row) in enumerate(formats.rows(path, content, heading)):
             default = str(index) if category is None else f"{category}-{index}"

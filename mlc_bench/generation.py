@@ -54,6 +54,7 @@ def load(entry: TaskEntry, spec: RunSpec) -> LoadedTask:
                 f"{entry.name} needs log-likelihoods, which chat servers do not give; use --engine hf or vllm"
             )
         loaded.by_language = upstream.load(entry, spec) if entry.family else _load_ours(entry, spec)
+        _set_examples(loaded.all, spec)
         for lm_task in loaded.all:
             if spec.max_tokens and lm_task.OUTPUT_TYPE == "generate_until":
                 lm_task.set_config(key="generation_kwargs", value={"max_gen_toks": spec.max_tokens}, update=True)
@@ -86,6 +87,13 @@ def _load_ours(entry: TaskEntry, spec: RunSpec) -> dict[str, list[ConfigurableTa
     return found
 
 
+def _set_examples(lm_tasks: list[ConfigurableTask], spec: RunSpec) -> None:
+    """How many worked examples stand before a question is the task's own matter; which ones, the seed's."""
+    for lm_task in lm_tasks:
+        lm_task.set_config(key="num_fewshot", value=lm_task.config.num_fewshot or 0)
+        lm_task.set_fewshot_seed(seed=spec.seed)
+
+
 def _judged_later(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
     return {}
 
@@ -101,9 +109,7 @@ def run(stored: StoredLM, tasks: list[LoadedTask], spec: RunSpec, folder: Path) 
     if lm_tasks:
         check_system_prompt(stored, spec)
         set_seed(spec.seed)
-        for lm_task in lm_tasks:
-            lm_task.set_config(key="num_fewshot", value=lm_task.config.num_fewshot or 0)
-            lm_task.set_fewshot_seed(seed=spec.seed)
+        _set_examples(lm_tasks, spec)  # again: check_lengths has drawn some, and each run draws the same ones
         chosen = {name: numbers for task in ready for name, numbers in task.chosen().items()}
         results = evaluate(
             lm=stored,

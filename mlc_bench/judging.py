@@ -24,7 +24,6 @@ from mlc_bench.store import Report
 
 Row = dict[str, Any]
 JUDGEMENTS = "judgements"
-_HEADLINES = {"safety": "safe_rate", "over_refusal": "over_refusal"}
 
 
 def check(name: str, settings: dict[str, Any] | None = None) -> spec.Named:
@@ -125,11 +124,6 @@ def info(judge: Judge, by_task: dict[str, list[Row]], over_refusal: set[str]) ->
                 for code in codes
             }
     return made
-
-
-def headline(entry: Any) -> str:
-    """The metric that tables show of a task of the catalog."""
-    return _HEADLINES.get(entry.measures) or str(entry.config["metadata"]["headline"])
 
 
 def score(

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mlc_bench import data, languages
+from mlc_bench import data
 from mlc_bench.baselines import mlc
 from mlc_bench.catalog import TaskEntry
 from mlc_bench.errors import UsageError
@@ -184,14 +184,14 @@ def text(probe: Probe, against: Probe | None = None) -> str:
     console = Console(width=40 + 16 * len(codes), force_terminal=False, no_color=True, highlight=False)
     with console.capture() as capture:
         console.print(table)
-    spoken = ", ".join(languages.get(code).name for code in codes)
+    best = probe.layers[probe.picked - 1]
     return (
         f"{probe.model} on {probe.task}, {probe.prompts} prompts"
         + (f"; in brackets the change against {against.model}" if against else "")
         + f"\n{capture.get().rstrip()}\n"
-        f"share: of sigma_1 over English, {spoken}; then the mean cosine to English by language.\n"
-        f"* layer {probe.picked} of {len(probe.layers)}: prompts are matched with their English ones best there "
-        f"({100 * _mean(probe.layers[probe.picked - 1].matched):.0f} %)."
+        "share of sigma_1, English and all these languages; by language the mean cosine to English.\n"
+        f"* layer {probe.picked} of {len(probe.layers)}: most prompts are matched with their English ones there "
+        f"({100 * _mean(best.matched):.0f} %; by chance {100 / probe.prompts:.0f} %)."
     )
 
 

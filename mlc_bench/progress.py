@@ -2,10 +2,10 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from mlc_bench.store import Report
+Report = Callable[[int, int], None]  # (done, total)
 
 _LINE_EVERY = 15.0  # seconds
 

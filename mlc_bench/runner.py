@@ -211,7 +211,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
         if entry.name in generated["tasks"]:
             made = generated["tasks"][entry.name]
             task.unreviewed = [code for code in review.unreviewed(entry) if code in made["languages"]]
-            task.headline = judging.headline(entry)
+            task.headline = entry.headline
             task.generation = made["generation"]
             task.version = made.get("version", entry.version)  # lm-eval's tasks have versions of their own
             task.parallel = made.get("parallel", entry.parallel)

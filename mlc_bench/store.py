@@ -8,7 +8,7 @@ processes may use one file: each appends under a lock, and what is in the file f
 import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
 from mlc_bench.errors import PrerequisiteError
+from mlc_bench.progress import Report as Report
 from mlc_bench.spec import digest
 
 Row = dict[str, Any]
-Report = Callable[[int, int], None]  # (done, total)
 
 
 class ResponseStore:

@@ -164,8 +164,8 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
     if "safe_rate_corrected" in corrected:
         lines.append(
             "Corrected for the judge: the safe rate if the judge errs here as it does on "
-            f"{record.judge.calibration or 'answers that people have labelled'} (Rogan and Gladen; dash: it was no "
-            "better than chance there, or labels of one kind are missing)."
+            f"{record.judge.calibration or 'answers that people have labelled'} (Rogan and Gladen; dash: it "
+            "was no better than chance there, labels of one kind are missing, or it cannot err so here)."
         )
     if "safe_rate_prediction_powered" in corrected:
         lines.append("By people's labels: from people's labels of some of these answers and the judge's of the others.")

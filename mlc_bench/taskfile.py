@@ -55,9 +55,8 @@ class TaskEntry:
     @property
     def headline(self) -> str:
         """The metric that tables show."""
-        return {"safety": "safe_rate", "over_refusal": "over_refusal"}.get(self.measures) or self.config["metadata"][
-            "headline"
-        ]
+        judged = {"safety": "safe_rate", "over_refusal": "over_refusal"}
+        return judged.get(self.measures) or self.config["metadata"]["headline"]
 
     @property
     def summary(self) -> str:

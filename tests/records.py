@@ -96,6 +96,7 @@ def family():
     manifest = {
         "base_model": {"name": "base", "revision": None, "weights_digest": sha("weights base")},
         "data": {"languages": ["en", "sw"], "overlap": {"harm": {"en": 3, "sw": 1}}},
+        "config": {"keep_out": ["quiz"]},
     }
     return [
         base,

@@ -269,6 +269,13 @@ def test_translated_examples_hold_english_and_the_others():
     ]
 
 
+def test_an_english_pair_that_rows_repeat_is_taken_once():
+    lock = WITH_RESPONSES[0]
+    again = lock | {"id": "again", "prompts": {"en": lock["prompts"]["en"], "it": "E se?"}, "responses": {"it": PAIR}}
+    found = [example["prompt"] for example in translate_sft.examples([lock, again])]
+    assert found == ["How do I open a lock?", "Ninafunguaje kufuli?", "E se?"]
+
+
 @pytest.mark.parametrize("method", ["translate-sft", "translate-dpo", "sdrrl", "self-defence"])
 def test_data_without_responses(tiny_model, tmp_path, method):
     with pytest.raises(UsageError, match=f"no 'responses' in other languages, which {method} learns from.*build"):

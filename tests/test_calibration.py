@@ -92,6 +92,17 @@ def test_rogan_gladen_undoes_known_errors(rate):
     assert low < rate < high < low + 0.02
 
 
+def test_the_interval_is_that_of_lang_and_reiczigel():
+    """Lang and Reiczigel (2014), written out for 5 of 200, a sensitivity of 80/90 and a specificity of 95/100."""
+    z, p, se, sp = 1.959964, (5 + 1.92073) / (200 + 3.84146), 81 / 92, 96 / 102
+    centre = (p + sp - 1) / (se + sp - 1)
+    of_se, of_sp = se * (1 - se) / 92, sp * (1 - sp) / 102
+    shift = 2 * z**2 * (centre * of_se - (1 - centre) * of_sp)
+    half = z * np.sqrt(p * (1 - p) / 203.84146 + centre**2 * of_se + (1 - centre) ** 2 * of_sp) / (se + sp - 1)
+    _, low, high = correction.rogan_gladen(5, 200, 80, 90, 95, 100)
+    assert (low, high) == pytest.approx((max(0, centre + shift - half), centre + shift + half), abs=1e-6)
+
+
 @pytest.mark.parametrize(("rate", "labels"), [(0.3, 60), (0.9, 40), (0.6, 150)])
 def test_the_corrected_interval_holds_the_truth(rate, labels):
     """With errors of the judge estimated from few labels; the raw rate's own interval does not hold it."""
@@ -118,7 +129,7 @@ def test_a_perfect_judge_changes_nothing():
 @pytest.mark.parametrize(
     "case", [(5, 10, 5, 10, 5, 10), (5, 10, 2, 10, 3, 10), (0, 0, 9, 10, 9, 10), (5, 10, 0, 0, 9, 10)]
 )
-def test_a_judge_no_better_than_chance_corrects_nothing(case):
+def test_a_judge_that_cannot_correct_corrects_nothing(case):
     assert np.isnan(correction.rogan_gladen(*case)).all()
 
 

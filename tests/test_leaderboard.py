@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_catalog import golden
 
-from mlc_bench import bootstrap, record, stats
+from mlc_bench import aggregate, bootstrap, record, stats
 from mlc_bench.errors import UsageError
 from mlc_bench.leaderboard import build, collect, published, ranks, tables
 
@@ -201,6 +201,16 @@ def test_answers_without_a_verdict_leave_a_cell_blank(tmp_path):
     assert cell(table, "m", "ps").n == 39
 
 
+def test_a_task_without_any_verdict_is_a_table_of_blanks(tmp_path):
+    nothing = {code: "-" * 40 for code in records.LANGUAGES}
+    records.save(tmp_path, records.make("m", strings={"harm": nothing}), records.make("k", strings={"harm": nothing}))
+    found = build.leaderboard([tmp_path])
+    table = task_table(found)
+    assert {one.blank for row in table.rows for one in row.cells.values()} >= {"no answer has a verdict"}
+    assert all(one.value is None for row in table.rows for one in row.cells.values())
+    assert "no answer has a verdict" in build.documents(found)["README.md"]
+
+
 # Numbers.
 
 
@@ -276,12 +286,34 @@ def test_seen_and_unseen_languages_are_apart(tmp_path):
     assert not {"seen", "unseen"} & {column.heading for column in plain.columns}
 
 
-def test_training_on_the_test_prompts_is_said(tmp_path):
+def test_training_data_that_was_not_checked_for_test_prompts_is_named(tmp_path):
     found = board(tmp_path, *records.family())
-    notes = {row.model.label: row.notes for row in task_table(found).rows}
-    assert notes["base-mlc"] == ("trained on 3 prompts of harm",)
-    assert notes["base"] == ()
-    assert {row.model.label: row.notes for row in found.main[0].rows} == notes
+    for task, expected in (
+        ("harm", ()),
+        ("quiz", ()),
+        ("benign", ("training data not checked for prompts of benign",)),
+    ):
+        notes = {row.model.label: row.notes for row in task_table(found, task).rows}
+        assert notes == {"base": (), "base + dpo": expected, "base-mlc": expected, "other": ()}
+    main = {row.model.label: row.notes for row in found.main[0].rows}
+    assert main["base-mlc"] == ("training data not checked for prompts of benign",)
+
+
+def test_what_a_reader_must_know_of_a_task_is_said_below_its_table(tmp_path):
+    content = records.make("m")
+    content.tasks[0].caution, content.tasks[0].unreviewed = "Small.", ["sw", "ps"]
+    notes = task_table(board(tmp_path, content)).notes
+    assert "Caution: Small." in notes
+    assert "Translated by a model, read by no speaker: ps sw." in notes
+
+
+def test_a_refusal_that_is_also_invalid_is_no_contradiction(tmp_path):
+    content = records.make("m", strings={"benign": dict.fromkeys(records.LANGUAGES, "1" * 10 + "i" * 10 + "0" * 20)})
+    for result in content.tasks[1].languages.values():
+        result.metrics["over_refusal"] = aggregate.rate(15, 40)  # five of the invalid answers refuse
+    table = task_table(board(tmp_path, content), "benign")
+    assert cell(table, "m", "en").value == cell(table, "m", "average").value == 15 / 40
+    assert cell(table, "m", "average").rank is None  # which five, the outcomes do not say
 
 
 def test_prompts_that_are_not_translations_have_no_pag(tmp_path):

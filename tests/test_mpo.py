@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import helpers  # noqa: F401 (threads, before torch)
+import helpers  # threads, before torch
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -13,10 +13,10 @@ from training import assert_same_gradients, one_step
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mlc_bench import demo
+from mlc_bench.baselines import cli, encode, run
 from mlc_bench.baselines import config as configuration
-from mlc_bench.baselines import encode, run
 from mlc_bench.baselines.methods import mpo
-from mlc_bench.errors import UsageError, UserError
+from mlc_bench.errors import UserError
 
 BIN = Path(sys.executable).parent
 PAIRS = [
@@ -169,6 +169,7 @@ def test_it_trains_with_lora_and_mlc_and_leaves_a_manifest(tiny_model, rows, tmp
     )  # fmt: skip
     manifest = run.execute(run.prepare("mpo", settings))
     assert (manifest["method"], manifest["steps"]) == ("mpo+mlc", 3)
+    assert manifest["data"]["languages"] == ["en", "it", "ru", "sw", "zh"]
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
     assert (tmp_path / "out" / "mlc_extractor.safetensors").is_file()
 
@@ -183,10 +184,22 @@ def test_it_trains_on_the_file_of_its_authors(shared_data, tiny_model, tmp_path)
     assert manifest["final_loss"] > 0
 
 
-def test_data_without_pairs_in_other_languages(tiny_model, tmp_path):
-    settings = mpo.Config(model=str(tiny_model), data=["embedded"], output=tmp_path / "out")
-    with pytest.raises(UsageError, match="no 'responses' in other languages, which mpo learns from"):
-        mpo.build(run.prepare("mpo", settings))
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda row: row.pop("responses"), ["row 'row-1'", "'responses'", "mpo"]),
+        (lambda row: row["responses"]["zh"].pop("rejected"), ["row 'row-1'", "'rejected' response in 'zh'", "mpo"]),
+        (lambda row: row.update(rejected=" "), ["row 2", "'rejected'", "empty"]),
+        (lambda row: row.update(prompts={"zh": "你好"}), ["row 2", "'en'"]),
+        (lambda row: row.update(reward=1), ["row 2", "unknown column 'reward'"]),
+    ],
+)
+def test_bad_data_ends_in_one_line(change, words, rows, tiny_model, tmp_path):
+    lines = [json.loads(line) for line in rows.read_text().splitlines()]
+    change(lines[1])
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    done = helpers.command("mpo", "--model", tiny_model, "--data", rows, "--output", tmp_path / "out", main=cli.main)
+    helpers.check_failed(done, 2, *words)
 
 
 @pytest.mark.integration

@@ -118,7 +118,11 @@ def test_the_command(tmp_path):
 def test_the_published_training_set_holds_the_test_set(shared_data, monkeypatch):
     """MLC's published SFT data: 337 rows, among them all 180 test prompts, in all ten languages."""
     monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
-    counts = overlap.report(overlap.read(shared_data / "multilingual_sft.json"))["pku"]
+    found = overlap.report(overlap.read(shared_data / "multilingual_sft.json"))
+    assert set(found["mgsm"]) == {"bn", "en", "ja", "ru", "sw", "zh"}, "of a task with a file each, those that are here"
+    assert "mgsm (de es fr te th)" in overlap.unchecked()
+    assert "pku" not in overlap.unchecked()
+    counts = found["pku"]
     assert len(counts) == 10
     assert {(one["prompts"], one["exact"]) for one in counts.values()} == {(180, 180)}
 

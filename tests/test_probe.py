@@ -74,7 +74,7 @@ def test_the_command(tiny_model, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "tiny+trained on starter_harmful, 4 prompts; in brackets the change against tiny" in done.stdout
-    assert "over English, Kurdish (Kurmanji), Swahili" in done.stdout
+    assert "by chance 25 %" in done.stdout
     saved = json.loads((tmp_path / "out" / "probe.json").read_text())
     assert [one["model"] for one in saved] == ["tiny+trained", "tiny"]
     assert saved[0]["layers"] != saved[1]["layers"]

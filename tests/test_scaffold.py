@@ -6,7 +6,8 @@ import pytest
 from checkout import Checkout
 from helpers import check_failed, command
 
-from mlc_bench import data
+from mlc_bench import catalog, data, scaffold
+from mlc_bench.errors import PrerequisiteError
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +44,25 @@ def test_all_that_is_wrong_with_a_new_language_is_what_is_left_to_do(checkout, i
     assert len(rows) == 2 * len(data.read({"folder": "starter/prompts", "prompt_field": "benign"})["en"])
 
 
+def test_of_a_language_that_is_known_only_the_rows_are_written(checkout):
+    before = checkout.read("mlc_bench/languages/yo.yaml")
+    done = checkout.run("mlc-bench languages new yo")
+    assert done.stdout.split() == ["tasks/starter/prompts/yo.jsonl", "tasks/starter/choice/yo.jsonl"]
+    assert checkout.read("mlc_bench/languages/yo.yaml") == before
+    assert checkout.run("mlc-bench languages new yo").returncode == 2, "a second time nothing is overwritten"
+
+
 def test_what_is_not_finished_is_not_run_and_in_nobodys_way(checkout, igbo):
     listed = {row["task"]: row for row in json.loads(checkout.run("mlc-bench tasks list --json").stdout)}
     assert "ig" not in listed["starter_harmful"]["languages"]
     assert "sw" in listed["starter_harmful"]["languages"]
     assert checkout.run("mlc-bench tasks validate sw").returncode == 0
+
+
+def test_a_task_of_which_no_language_is_finished_says_so(tmp_path):
+    scaffold.new_task("mine", "safety", tmp_path)
+    with pytest.raises(PrerequisiteError, match="no language is finished"):
+        data.read(catalog.read_yaml(tmp_path / "mine" / "mine_harmful.yaml", included=True).source)
 
 
 @pytest.mark.parametrize("measures", ["safety", "utility"])

@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from training import relative_error
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
@@ -45,16 +46,32 @@ def model(kind):
     }[kind]().eval()
 
 
-@pytest.mark.parametrize("one_row", [False, True])
+@pytest.mark.parametrize("how", ["rows", "one row", "shared"])
 @pytest.mark.parametrize("layer", [4, 2, 1])
 @pytest.mark.parametrize("kind", ["llama", "qwen2", "gemma3"])
-def test_packed_prompts_keep_apart(kind, layer, one_row):
+def test_prompts_keep_apart(kind, layer, how):
     lm = model(kind)
-    packed = states.pack(PROMPTS, 0, one_row)
+    opening = [11, 12, 13, 14, 15, 16, 17, 18, 19] if how == "shared" else []
+    prompts = [opening + ids for ids in PROMPTS]
+    packed = states.layout(prompts, 0, one_row=how == "one row")
+    assert ("prompt_prefix" in packed) == (how == "shared")
     found = states.last_token_states(lm.base_model, packed, layer)
-    for ids, state in zip(PROMPTS, found, strict=True):
+    for ids, state in zip(prompts, found, strict=True):
         alone = lm(torch.tensor([ids]), output_hidden_states=True).hidden_states[layer]
         torch.testing.assert_close(state, alone[0, -1], rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_flow_through_what_prompts_share():
+    lm = model("llama")
+    prompts = [[*range(20, 30), *ids] for ids in PROMPTS]
+    found = []
+    for share in (False, True):
+        lm.zero_grad()
+        states.last_token_states(lm.base_model, states.layout(prompts, 0, share=share), 3).square().sum().backward()
+        found.append({name: p.grad.clone() for name, p in lm.named_parameters() if p.grad is not None})
+    assert found[0].keys() == found[1].keys()
+    for name, gradient in found[0].items():
+        assert relative_error(found[1][name], gradient) < 1e-5, name
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

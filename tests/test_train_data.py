@@ -138,6 +138,11 @@ def test_broken_files(tmp_path, write):
         data.load([tmp_path / "nowhere.jsonl"])
 
 
+def test_a_hub_name_that_cannot_be_had():
+    with pytest.raises(PrerequisiteError, match="cannot read the training data 'nobody/nothing'"):
+        data.load(["nobody/nothing"])
+
+
 def test_parquet(tmp_path):
     datasets = pytest.importorskip("datasets")
     path = tmp_path / "train.parquet"

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from training import ROWS, assert_same_gradients, build, one_step, padded
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from mlc_bench.baselines.mixin import PromptLoss
 from mlc_bench.baselines.states import EXTRACTOR
 
 TAU, LAMBDA, BETA, GAMMA = 0.2, 0.8, 0.1, 0.5
@@ -127,6 +128,15 @@ def test_cosine_in_a_batch_of_four_equals_four_accumulated(tiny_model, tmp_path)
     ]
     assert steps[0][0] == pytest.approx(steps[1][0], rel=1e-5)
     assert_same_gradients(steps[0][1], steps[1][1], 1e-5)
+
+
+def test_one_backward_pass_for_both_losses_gives_the_same(tiny_model, tmp_path, monkeypatch):
+    """As under DeepSpeed. sft, whose own loss is not divided by the accumulation steps."""
+    two = one_step(build("sft", tiny_model, tmp_path, "two", mlc={})[1])
+    monkeypatch.setattr(PromptLoss, "_is_deepspeed", lambda self: True)
+    one = one_step(build("sft", tiny_model, tmp_path, "one", mlc={})[1])
+    assert one[0] == pytest.approx(two[0], rel=1e-6)
+    assert_same_gradients(one[1], two[1], 1e-5)
 
 
 def test_gradient_checkpointing_changes_nothing(tiny_model, tmp_path):

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from fake_server import completion, serve
 from fakes import FakeLM
 from helpers import check_failed, command
 
@@ -284,6 +285,39 @@ def test_the_command_end_to_end(tiny_model, tmp_path, monkeypatch):
         check_failed(command(*replaced), 3 if "folder" in words else 2, words)
 
 
+def test_a_server_drafts_and_a_stop_loses_nothing(tmp_path):
+    """The right prompts reach a chat server; what it answered before it failed is not asked again."""
+    scaffold.new_task("mine", "safety", tmp_path / "packs")
+    folder = tmp_path / "packs" / "mine" / "rows"
+    write(folder / "en.jsonl", ENGLISH)
+    fails = [True]
+
+    def answer(body):
+        request = body["messages"][-1]["content"]
+        text = request.rpartition("\n\n")[2]
+        if "from Swahili" in request and fails[0]:
+            return 500, b"no"
+        return 200, completion((SWAHILI | BACK)[text])
+
+    with serve() as server:
+        server.answer = answer
+        arguments = (
+            "tasks", "translate", "--to", "sw", "--with", "m", "--engine", "openai", "--base-url", server.url,
+            "--tasks", "mine", "--include", tmp_path / "packs", "--output", tmp_path / "results", "--json",
+            "--engine-args", "max_retries=1",
+        )  # fmt: skip
+        check_failed(command(*arguments), 3, "finished responses are kept")
+        assert not (folder / "sw.jsonl").exists()
+        fails[0] = False
+        asked = len(server.asked)
+        done = command(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert len(server.asked) - asked == 6, "only the way back is asked"
+    drafts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [draft["chrf"] for draft in drafts] == [100.0] * 6
+    assert [row["harmful"] for row in rows(folder)] == [SWAHILI[row["harmful"]] for row in ENGLISH]
+
+
 def test_a_draft_is_named_under_the_table_until_it_is_reviewed(tmp_path):
     from test_record import OLD
 
@@ -294,6 +328,25 @@ def test_a_draft_is_named_under_the_table_until_it_is_reviewed(tmp_path):
     found.tasks[0].unreviewed = ["sw", "yo"]
     (line,) = [line for line in table.notes(found) if "no speaker" in line]
     assert f"{found.tasks[0].name} (sw yo)" in line
+
+
+def test_a_run_on_drafts_names_them_in_its_record(tiny_model, tmp_path):
+    scaffold.new_task("mine", "safety", tmp_path / "packs")
+    folder = tmp_path / "packs" / "mine" / "rows"
+    write(folder / "en.jsonl", ENGLISH)
+    translate.draft([folder], "sw", FakeTranslator())
+    arguments = (
+        "run", "--model", tiny_model, "--engine", "hf", "--tasks", "mine", "--include", tmp_path / "packs",
+        "--max-tokens", 4, "--output", tmp_path / "results",
+    )  # fmt: skip
+    review_of_all = {"language": "sw", "who": "A. Speaker", "date": "2026-01-31", "ids": "all"}
+    for unreviewed in (["sw"], []):
+        done = command(*arguments)
+        assert done.returncode == 0, done.stderr
+        assert ("read by no speaker yet: mine_harmful, mine_benign (sw)" in done.stdout) == bool(unreviewed)
+        (path,) = tmp_path.glob("results/*/*/run.json")
+        assert [task["unreviewed"] for task in json.loads(path.read_text())["tasks"]] == [unreviewed] * 2
+        write(folder.parent / "reviews.jsonl", [review_of_all])
 
 
 def test_tidy_keeps_what_is_part_of_the_text():

@@ -37,6 +37,8 @@ output_type: generate_until
 doc_to_text: "{{{{question}}}}"
 doc_to_target: "7"
 generation_kwargs: {{until: ["\\n"], max_gen_toks: 4}}
+fewshot_split: test
+num_fewshot: 1
 metric_list: [{{metric: exact_match, aggregation: mean, higher_is_better: true}}]
 filter_list:
   - {{name: first, filter: [{{function: take_first}}]}}
@@ -120,6 +122,7 @@ def test_a_family_runs_like_a_task_of_ours(stand_ins, tiny_model, tmp_path):
     assert ids["sw"] == ids["bn"] == ["art-1", "art-2", "art-3", "law-1", "law-2", "law-3"]
     assert choice["parallel"]
     assert choice["summary"]["pag"]["value"] is not None
+    assert free["generation"]["num_fewshot"] == 1
     (kept,) = tmp_path.glob("r/*/*/samples/fake_free.jsonl")
     assert all(json.loads(line)["response"] is not None for line in kept.open())
 

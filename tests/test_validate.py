@@ -8,8 +8,9 @@ import unicodedata
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers import check_failed, command
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlc_bench import catalog, data, languages, suites, validate
@@ -334,6 +335,13 @@ ROWS = {
     "another answer": (put(QUIZ, 5, "answer", 2), QUIZ, 5, "'answer' is '2', in en.jsonl"),
     "an answer that is true": (put(QUIZ, 1, "answer", False), QUIZ, 1, "'answer' is 'False'"),
     "an answer that no choice has": (put(QUIZ_EN, 5, "answer", 4), QUIZ_EN, 5, "'answer' is '4'"),
+    "choices are not translated": (
+        put(QUIZ, 2, "choices", ["steam", "oil", "sand", "ice"]),
+        QUIZ,
+        2,
+        "has the English choices",
+    ),
+    "a list in lists": (put(SW, 5, "category", json.loads("[" * 300 + "]" * 300)), SW, 5, "nested too deeply"),
     "a choice less": (row(QUIZ, 5, lambda values: values["choices"].pop()), QUIZ, 5, "3 choices, in en.jsonl 4"),
     "a choice twice": (
         row(QUIZ, 5, lambda values: values["choices"].__setitem__(1, values["choices"][0].upper())),
@@ -595,6 +603,15 @@ TASKS = {
     ),
     "no list of digests": (lambda root: (root / SUMS).unlink(), MGSM, "sha256sums", "there is no file"),
     "a path without a language": (replaced(MGSM, "{language}", "sw"), MGSM, "path:", "no {language}"),
+    "a path out of the folder": (replaced(MGSM, "files: mgsm", "files: ../../x"), MGSM, "files:", "leads out"),
+    "a path with other braces": (replaced(MGSM, "{language}", "{language}{0}"), MGSM, "path:", "no {language}"),
+    "no list of rows to leave out": (
+        replaced(MGSM, "  files:", "  leave_out: 5\n  files:"),
+        MGSM,
+        "leave_out",
+        "'leave_out' is '5'",
+    ),
+    "a column that is a list": (replaced(MGSM, "{prompt: 0", "{prompt: [0]"), MGSM, "fields:", "names no columns"),
     "no prompt among the columns": (replaced(MGSM, "{prompt: 0", "{question: 0"), MGSM, "fields:", "prompt"),
     "a licence is missing": (replaced(MGSM, "  licence:", "  # licence:"), MGSM, "metadata", "'licence'"),
     "no card": (lambda root: (root / CARD).unlink(), CARD, 1, "is not there"),
@@ -758,20 +775,71 @@ EDITS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), edits=EDITS)
-def test_no_file_ends_in_a_traceback(originals, tmp_path_factory, data, edits):
-    files = sorted(path for path in originals.rglob("*") if path.is_file())
-    file = data.draw(st.sampled_from(files))
+def spoilt(originals, tmp_path_factory, file, content):
+    """The faults of a copy in which one file holds something else."""
     part = file.relative_to(originals)
-    content = file.read_bytes()
     root = tmp_path_factory.mktemp("fuzz")
     shutil.copytree(originals / part.parts[0], root / part.parts[0], copy_function=shutil.copyfile)
+    (root / part).write_bytes(content)
+    is_folder = part.parts[0] in ("starter", "pku", "mgsm")
+    found = validate.check(str(root / part.parts[0] if is_folder else root / part))
+    shutil.rmtree(root)
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), edits=EDITS)
+def test_no_bytes_end_in_a_traceback(originals, tmp_path_factory, data, edits):
+    file = data.draw(st.sampled_from(sorted(path for path in originals.rglob("*") if path.is_file())))
+    content = file.read_bytes()
     for where, removed, inserted in edits:
         place = int(where * len(content))
         content = content[:place] + inserted + content[place + removed :]
-    (root / part).write_bytes(content)
-    target = root / part if part.parts[0] == "languages" else root / part.parts[0]
-    for fault in validate.check(str(target)):
+    for fault in spoilt(originals, tmp_path_factory, file, content):
         assert str(fault).isprintable()
-    shutil.rmtree(root)
+
+
+VALUES = st.sampled_from(
+    [
+        *(None, True, 0, -1, 10**30, 1.5, float("nan")),
+        *(
+            "",
+            "x",
+            "TODO",
+            "../..",
+            "/etc/passwd",
+            "{0}",
+            "{language}",
+            "{{x}}",
+            "{{prompt}}{% for a in b %}",
+            "\ud800",
+        ),
+        *([], [None], [1], ["x", "x"], {}, {"a": 1}, {"version": 1}, [["x"]]),
+    ]
+)
+
+
+def places(value, path=()):
+    """The paths of everything in a value."""
+    yield path
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, one in inner:
+        yield from places(one, (*path, key))
+
+
+@settings(max_examples=100, deadline=None)
+@given(data=st.data(), value=VALUES)
+def test_no_value_ends_in_a_traceback(originals, tmp_path_factory, data, value):
+    """Any value of a file in place of any other: wrong kinds in every place."""
+    file = data.draw(st.sampled_from(sorted([*originals.rglob("*.yaml"), *originals.rglob("*.jsonl")])))
+    text = file.read_text(encoding="utf-8").replace("!function ", "")
+    is_yaml = file.suffix == ".yaml"
+    content = yaml.safe_load(text) if is_yaml else [json.loads(line) for line in text.splitlines()]
+    path = data.draw(st.sampled_from([path for path in places(content) if path]))
+    holder = content
+    for key in path[:-1]:
+        holder = holder[key]
+    holder[path[-1]] = value
+    text = yaml.safe_dump(content) if is_yaml else "".join(json.dumps(row) + "\n" for row in content)
+    for fault in spoilt(originals, tmp_path_factory, file, text.encode("utf-8", "surrogatepass")):
+        assert str(fault).isprintable()

@@ -27,8 +27,15 @@ def make(work: Work) -> list[Row]:
 
 
 def examples(rows: list[Row]) -> list[Example]:
-    """Each row's English prompt and response, and those of each other language that it has responses in."""
-    found = english(rows)
+    """Each row's English prompt and responses, and those of each other language that it has responses in.
+
+    English counts as one language: a pair that several rows repeat, as MPO's format does for each of its targets, is
+    taken once.
+    """
+    pairs: dict[Any, Example] = {}
+    for one in english(rows):
+        pairs.setdefault((one["prompt"], one["chosen"], one.get("rejected")), one)
+    found = list(pairs.values())
     for row in rows:
         for code, pair in (row["responses"] or {}).items():
             if code != PIVOT:

@@ -34,8 +34,8 @@ def suites_show(name: Annotated[str, typer.Argument()], as_json: Json = False) -
     content: dict[str, Any] = dataclasses.asdict(suite) | {"languages": covered}
     if suite.seen:
         seen = catalog.languages(catalog.tasks()[suite.seen]) or []
-        every = dict.fromkeys(code for codes in covered.values() for code in codes or [])
-        content |= {"seen": seen, "unseen": [code for code in every if code not in seen]}
+        unseen = {task: [code for code in codes or [] if code not in seen] for task, codes in covered.items()}
+        content |= {"seen": seen, "unseen": {task: codes for task, codes in unseen.items() if codes}}
     if as_json:
         print(json.dumps(content, indent=1))
         return
@@ -43,7 +43,9 @@ def suites_show(name: Annotated[str, typer.Argument()], as_json: Json = False) -
     for task, codes in covered.items():
         print(f"  {task:18}{'languages: the data say' if codes is None else ' '.join(codes)}")
     if suite.seen:
-        print(f"  seen in training: {' '.join(content['seen'])}\n  unseen: {' '.join(content['unseen'])}")
+        print(f"  seen in training: {' '.join(content['seen'])}")
+        for task, codes in content["unseen"].items():
+            print(f"  unseen, {task}: {' '.join(codes)}")
     print(f"  settings: {', '.join(f'{key} {value}' for key, value in suite.settings.items()) or 'those of each task'}")
     if suite.notes:
         print("\n" + suite.notes)

@@ -70,7 +70,7 @@ def get(code: str) -> Language:
     """The language with this code. Raises UnknownLanguage, or UsageError for a file with a wrong key."""
     if code not in known():
         raise UnknownLanguage(
-            f"unknown language '{code}'; {_nearest(code)}; to add a language, write mlc_bench/languages/<code>.yaml"
+            f"unknown language '{code}'; {_nearest(code)}; to add a language: mlc-bench languages new CODE"
         )
     path = FOLDER / f"{code}.yaml"
     return Language(code=code, **_checked(_load(path), path))

@@ -19,6 +19,7 @@ OPTIONAL = {
 }
 # The words by which a card says that no digest is pinned: each machine keeps that of its first file.
 UNPINNED = re.compile(r"kept\s+at\s+(?:its|the)\s+first\s+use")
+_SLOT = re.compile(r"\{[^{}]*\}|[{}]")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -42,6 +43,7 @@ def check(config: Yaml, pack: Path, faults: Faults) -> bool:
     for key in sorted({"folder", "prompt_field", "file", "files", "dataset", "url", "hub", "hub_file"} & set(source)):
         if not is_text(source[key]):
             faults.add(config.path, config.line("dataset_kwargs", key), f"'{key}' is not text", "write a name")
+    _check_names(config, source, faults)
     if len(faults.found) > before:
         return False
     if form == "folder":
@@ -50,6 +52,27 @@ def check(config: Yaml, pack: Path, faults: Faults) -> bool:
     if len(faults.found) > before:
         return False
     return _check_columns(config, source, form, faults)
+
+
+def _check_names(config: Yaml, source: dict[str, Any], faults: Faults) -> None:
+    """Files lie below their folder, and what picks rows is of the form that reading them wants."""
+    paths = source.get("path")
+    named = {key: source[key] for key in ("folder", "file", "files", "sha256sums", "hub_file", "path") if key in source}
+    for key, value in named.items():
+        for one in (paths or {}).values() if key == "path" and isinstance(paths, dict) else [value]:
+            if isinstance(one, str) and (one.startswith(("/", "~")) or ".." in one.split("/")):
+                what = f"'{key}' leads out of its folder: {quote(one)}"
+                faults.add(config.path, config.line("dataset_kwargs", key), what, "write a path below it")
+    leave_out, where = source.get("leave_out", []), source.get("where", {})
+    if not isinstance(leave_out, list) or not all(map(is_text, leave_out)):
+        what = f"'leave_out' is {quote(leave_out)}"
+        faults.add(config.path, config.line("dataset_kwargs", "leave_out"), what, "write a list of ids")
+    if not isinstance(where, dict) or not all(map(is_text, [*where, *where.values()])):
+        what = f"'where' is {quote(where)}"
+        faults.add(config.path, config.line("dataset_kwargs", "where"), what, "write {column: value}, both text")
+    if "category_column" in source and not is_text(source["category_column"]):
+        line = config.line("dataset_kwargs", "category_column")
+        faults.add(config.path, line, "'category_column' is not text", "write the column's name")
 
 
 def _check_folder(config: Yaml, source: dict[str, Any], pack: Path, faults: Faults) -> bool:
@@ -117,9 +140,12 @@ def _check_columns(config: Yaml, source: dict[str, Any], form: str, faults: Faul
             faults.add(config.path, line, "'fields' does not name the column of the prompt", "add 'prompt: <column>'")
             return False
         paths = source["path"].values() if isinstance(source["path"], dict) else [source["path"]]
-        if not all(isinstance(path, str) and "{language}" in path for path in paths):
-            mend = "write {language} where a file's path names the language"
+        if not all(isinstance(path, str) and _SLOT.findall(path) == ["{language}"] for path in paths):
+            mend = "write {language} where a file's path names the language, and no other braces"
             faults.add(config.path, config.line("dataset_kwargs", "path"), "'path' has no {language}", mend)
+            return False
+        if not all(is_text(name) and (is_text(column) or type(column) is int) for name, column in value.items()):
+            faults.add(config.path, line, "'fields' names no columns", "write {prompt: <name or number of the column>}")
             return False
         return True
     for name, pattern in value.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlc_bench import catalog, review
 from mlc_bench.errors import UserError
-from mlc_bench.validate import rows, task, template
+from mlc_bench.validate import accepted, rows, task, template
 from mlc_bench.validate.source import TODO, Faults, Yaml, is_text, one_line, quote, read_rows, read_text, read_yaml
 
 # What a card speaks of, each with words of which one must stand in it.
@@ -31,13 +31,13 @@ def check(folder: Path, faults: Faults, only: str | None = None) -> None:
         if isinstance(config.value, dict):
             template.check_syntax(config, general)
     check_card(folder / "card.md", folder.name, usable, general)
-    accepted = rows.read_accepted(folder, general)
+    accepts = accepted.read(folder, general)
     covered: dict[Path, set[str]] = {}
-    for one in _row_folders(folder, usable, accepted, faults):
+    for one in _row_folders(folder, usable, accepts, faults):
         codes = rows.check(one, only)
         if codes is not None:
             covered[one.path] = codes
-    accepted.report_unused(faults, only)
+    accepts.report_unused(faults, only)
     _check_reviews(folder, covered, general)
     if only is None:
         _check_coverage(covered, faults)
@@ -73,14 +73,18 @@ def check_card(path: Path, name: str, configs: list[Yaml], faults: Faults) -> No
         faults.add(path, at, "does not say the version of the task files", f"write 'Version {wanted}.'")
 
 
-def _row_folders(folder: Path, configs: list[Yaml], accepted: rows.Accepted, faults: Faults) -> Iterable[rows.Folder]:
+def _row_folders(
+    folder: Path, configs: list[Yaml], accepts: accepted.Accepted, faults: Faults
+) -> Iterable[rows.Folder]:
     found: dict[Path, rows.Folder] = {}
     for config in configs:
         source = config.value["dataset_kwargs"]
         if "folder" not in source:
             continue
         path = folder.parent / source["folder"]
-        one = found.setdefault(path, rows.Folder(path, set(), accepted, faults))
+        metadata = config.value.get("metadata")
+        parallel = not isinstance(metadata, dict) or metadata.get("parallel") is not False
+        one = found.setdefault(path, rows.Folder(path, set(), parallel, accepts, faults))
         one.fields.add(source["prompt_field"])
         if config.value.get("output_type") == "multiple_choice":
             one.fields |= {"choices", "answer"}

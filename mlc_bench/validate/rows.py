@@ -3,7 +3,7 @@
 import re
 import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,59 +13,16 @@ from mlc_bench.errors import UserError
 from mlc_bench.languages import Language
 from mlc_bench.scaffold import TODO
 from mlc_bench.validate import text as texts
+from mlc_bench.validate.accepted import Accepted
 from mlc_bench.validate.source import Faults, Row, is_text, quote, read_rows
 
 REFERENCE = "en"
 GROUPS = ("category", "topic")  # what sorts rows into kinds; the same in every language
 NOT_DATA = {"id", *GROUPS, "answer", "english", review.DRAFT}
 OPTIONAL = {"english", review.DRAFT}
-ACCEPTED = "accepted.jsonl"
-ACCEPTABLE = ("language", "script", "english", "length", "twin")
 FEW_ROWS = 5  # fewer have no usual length
 LENGTHS = (0.3, 3.0)  # times the file's usual length relative to English; further off, words are lost or added
 _SLOT = re.compile(r"\{[^{}]*\}|%[sd]|https?://\S+")
-
-
-@dataclass
-class Accepted:
-    """Findings that a pack accepts, each with its reason; one that nothing needs is a fault itself."""
-
-    path: Path
-    lines: dict[tuple[str, str, str, str], int] = field(default_factory=dict)
-    used: set[tuple[str, str, str, str]] = field(default_factory=set)
-
-    def takes(self, language: str, row_id: str, name: str, check: str) -> bool:
-        key = (language, row_id, name, check)
-        if key not in self.lines:
-            return False
-        self.used.add(key)
-        return True
-
-    def report_unused(self, faults: Faults, only: str | None) -> None:
-        for key, line in self.lines.items():
-            if key not in self.used and only in (None, key[0]):
-                what = f"row {quote(key[1])} of '{key[0]}' has no finding '{key[3]}' in '{key[2]}' any more"
-                faults.add(self.path, line, what, "remove this line")
-
-
-def read_accepted(pack: Path, faults: Faults) -> Accepted:
-    """The pack's list of accepted findings (accepted.jsonl), where it has one."""
-    accepted = Accepted(pack / ACCEPTED)
-    if not accepted.path.exists():
-        return accepted
-    for row in read_rows(accepted.path, faults) or []:
-        wanted = ("language", "id", "field", "check", "reason")
-        wrong = [name for name in wanted if not isinstance(row.values.get(name), str) or not row.values[name].strip()]
-        if wrong or set(row.values) - set(wanted):
-            faults.add(accepted.path, row.line, "not an accepted finding", f"write the texts {', '.join(wanted)}")
-        elif row.values["check"] not in ACCEPTABLE:
-            known = ", ".join(ACCEPTABLE)
-            faults.add(accepted.path, row.line, f"'check' is {quote(row.values['check'])}", f"write one of {known}")
-        elif (key := tuple(row.values[name] for name in wanted[:4])) in accepted.lines:
-            faults.add(accepted.path, row.line, f"the same as line {accepted.lines[key]}", "keep one of the two")
-        else:
-            accepted.lines[key] = row.line
-    return accepted
 
 
 @dataclass
@@ -74,6 +31,7 @@ class Folder:
 
     path: Path
     fields: set[str]
+    parallel: bool
     accepted: Accepted
     faults: Faults
 
@@ -85,6 +43,13 @@ def check(folder: Folder, only: str | None = None) -> set[str] | None:
     """
     faults = folder.faults
     codes = _codes(folder, only)
+    if not folder.parallel:
+        for code in codes:
+            path = folder.path / f"{code}.jsonl"
+            own = read_rows(path, faults)
+            if own is not None:
+                _check_rows(folder, languages.get(code), path, own, _Reference(own, _usual_fields(own)), faults)
+        return set(codes)
     english_path = folder.path / f"{REFERENCE}.jsonl"
     silent = faults if only in (None, REFERENCE) else Faults()
     english = read_rows(english_path, silent)
@@ -206,7 +171,7 @@ def _check_rows(
             _check_constants(path, row, english, reference, faults)
 
         def report(name: str, finding: texts.Finding, row: Row = row, row_id: Any = row_id) -> None:
-            if finding.check in ACCEPTABLE and folder.accepted.takes(language.code, str(row_id), name, finding.check):
+            if folder.accepted.takes(language.code, str(row_id), name, finding.check):
                 return
             faults.add(path, row.line, f"'{name}' of {quote(row_id)}: {finding.what}", finding.mend)
 
@@ -269,11 +234,19 @@ def _text_fields(row: Row) -> Iterator[tuple[str, Any]]:
         if name in NOT_DATA:
             continue
         if name == "choices":
-            for choice in value if isinstance(value, list) else []:
-                if isinstance(choice, str):
-                    yield name, choice
+            yield from ((name, choice) for choice in _choices(row))
         elif isinstance(value, str):
             yield name, value
+
+
+def _choices(row: Row) -> list[str]:
+    """The choices of a row that are text."""
+    choices = row.values.get("choices")
+    return [choice for choice in choices if isinstance(choice, str)] if isinstance(choices, list) else []
+
+
+def _spelling(row: Row) -> list[str]:
+    return [_folded(choice) for choice in _choices(row)]
 
 
 def _text_findings(
@@ -296,11 +269,11 @@ def _text_findings(
         if sorted(_SLOT.findall(value)) != sorted(_SLOT.findall(original)):
             slots = ", ".join(_SLOT.findall(original)) or "none"
             yield texts.Finding("slots", "has other {slots} or web addresses than English", f"take over: {slots}")
-    choices = row.values.get("choices") if name == "question" else None
-    longer = (
-        [value, *(choice for choice in choices if isinstance(choice, str))] if isinstance(choices, list) else [value]
-    )
-    if finding := texts.wrong_language(" ".join(longer), language):
+    choices = _choices(row) if name == "question" else []
+    is_translated = english is None or english is row or _spelling(row) != _spelling(english)
+    if name == "question" and not is_translated and any(map(str.isalpha, "".join(choices))):
+        yield texts.Finding("english", "has the English choices", f"translate them into {language.name}")
+    if finding := texts.wrong_language(" ".join([value, *choices]), language):
         yield finding
     elif language.code != REFERENCE and name == "harmful" and _declines(value, language.code):
         yield texts.Finding("declined", "reads as a refusal to translate", "put the translation of the request there")

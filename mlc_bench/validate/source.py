@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 import yaml
 
 TODO = re.compile(r"\bTODO\b")  # what `tasks new` and `languages new` leave for people to replace
+DEEPEST = 10  # lists and objects in each other in a row
 LONGEST_QUOTE = 60  # characters of a wrong text that a message shows
 
 
@@ -153,6 +154,9 @@ def read_rows(path: Path, faults: Faults) -> list[Row] | None:
             at = f", column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
             faults.add(path, number, f"not JSON ({problem}{at})", "write one JSON object on the line")
             continue
+        if _is_deep(value):
+            faults.add(path, number, "not JSON (nested too deeply)", "write one object of plain values on the line")
+            continue
         if not isinstance(value, dict):
             faults.add(path, number, "not a JSON object", 'write {"id": ..., ...} on the line')
             continue
@@ -162,6 +166,19 @@ def read_rows(path: Path, faults: Faults) -> list[Row] | None:
     if not rows:
         faults.add(path, 1, "has no rows", "write one JSON object a line, with the ids of en.jsonl")
     return rows
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects stand in each other more than `DEEPEST` times."""
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (list, dict))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    return any(isinstance(one, (list, dict)) for one in level)
 
 
 def _object(twice: list[str], pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,17 @@ from mlc_bench.errors import UserError
 from mlc_bench.validate.source import Faults, Yaml, one_line, quote
 
 KEYS = ("doc_to_text", "doc_to_target", "doc_to_choice")
+# What a template can raise is what its expressions can: division, missing keys, calls of texts, calls without end.
+_RAISED = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+    AssertionError,
+    MemoryError,
+)
 Documents = dict[str, list[dict[str, Any]]]
 
 
@@ -41,10 +52,8 @@ def check_rendering(config: Yaml, pack: Path, faults: Faults) -> None:
     if isinstance(metadata, dict):
         source |= {"parallel": metadata.get("parallel", True) is not False}
     try:
-        if not data.is_here(source):
-            return
         data.forget()
-        documents = data.read(source)
+        documents = data.read_what_is_here(source)
     except UserError as error:
         if "folder" not in source:  # what is wrong with rows of ours has been said, row by row
             faults.add(config.path, config.line("dataset_kwargs"), one_line(str(error)), "get the right file")
@@ -93,12 +102,9 @@ def _render_all(text: str, documents: Documents, key: str) -> tuple[str, str] | 
             where = f"row {quote(doc['id'])} of '{code}'"
             try:
                 rendered = template.render(**doc)
-            # What a template can raise is what its expressions can: division, missing keys, calls of texts.
-            except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            except (*_RAISED, TemplateError) as error:
                 mend = f"use these fields: {', '.join(sorted(doc))}"
                 return f"does not render for {where} ({one_line(str(error))})", mend
-            except (RecursionError, MemoryError):
-                return f"does not render for {where} (it never ends)", "write a plain template"
             if key == "doc_to_text" and doc["prompt"].strip() not in rendered:
                 return f"leaves out the prompt of {where}", "use {{prompt}} in it"
     return None

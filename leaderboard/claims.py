@@ -285,7 +285,8 @@ def _one(
     if first is None or second is None or not codes or (statistic == "var" and len(codes) < 2):
         return Called(number, CLAIMS[number], model, comparison, task, codes, None, "not run")
     got = effect(first, second, task, codes, statistic)
-    made = Called(number, CLAIMS[number], model, comparison, task, codes, got, rule(got))
+    note = "no verdict differs between the two" if got.low == got.high == 0 else ""
+    made = Called(number, CLAIMS[number], model, comparison, task, codes, got, rule(got), note)
     if first.task(task)[0].measures != "safety":
         return made
     return _checked(made, rule, effect(first, second, task, codes, statistic, invalid=np.nan))

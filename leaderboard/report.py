@@ -49,7 +49,9 @@ def write(
         raise PrerequisiteError(f"there is no record in {records} yet; run the command without --report-only")
     build.write(build.leaderboard([records]), out / "leaderboard", page=False)
     aliases = {about["name"]: (model, "base") for model, about in protocol["models"].items() if "name" in about}
-    arms = claims.arms(runs, aliases)
+    order = list(protocol["methods"]) + [f"dpo+mlc.{name}" for name in protocol["ablations"]]
+    found = claims.arms(runs, aliases)
+    arms = dict(sorted(found.items(), key=lambda item: (item[0][0], _place(item[0][1], order))))
     there = {run.model.name for run in runs}
     waiting = [name for name in planned if name not in there and name not in failed]
     document, figures = make(arms, probes.read(records, aliases), protocol, form, failed, waiting)
@@ -61,6 +63,10 @@ def write(
     write_text(out / "report.md", document)
     write_text(out / "report.html", html(document))
     return out / "report.html"
+
+
+def _place(method: str, order: list[str]) -> int:
+    return order.index(method) if method in order else len(order)
 
 
 def html(document: str) -> str:
@@ -98,6 +104,7 @@ def make(
     parts = [
         "# Does MLC do what the paper says, on small models?\n",
         f"Form `{form}`, protocol version {protocol['version']}, {count} runs. {_MADE_BY}",
+        "## In short\n\n" + _short(called, arms),
         _missing(tasks, protocol, form, failed, waiting),
         "## The claims\n\n" + _READ + "\n" + _claims(called),
         "## Every method\n\n" + "\n".join(_methods(arms, model, tasks) for model in _models(arms)),
@@ -138,18 +145,42 @@ def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str
     return "## What is missing here\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
+def _answer(one: Called) -> str:
+    """The call; for the questions, which no paper answers, yes or no."""
+    return one.call if one.number < 9 else _YES.get(one.call, one.call)
+
+
+def _short(called: Sequence[Called], arms: dict[tuple[str, str], Arm]) -> str:
+    """What the claims come to for DPO+MLC, the paper's main method, a column for each model."""
+    models = _models(arms)
+    answers = {(one.number, one.model): _answer(one) for one in called if one.comparison.startswith("dpo+mlc")}
+    rows = [
+        [str(number), claim, *(f"**{answers.get((number, model), DASH)}**" for model in models)]
+        for number, claim in claims.CLAIMS.items()
+    ]
+    return _table(["#", "DPO+MLC: claim (from 9 on: question)", *models], rows)
+
+
 def _claims(called: Sequence[Called]) -> str:
-    rows = []
+    """Every comparison that was run, and in one line those that were not."""
+    rows: list[list[str]] = []
+    absent: dict[str, list[str]] = {}
     for one in called:
-        answer: str = one.call if one.number < 9 else _YES.get(one.call, one.call)
+        if one.call == "not run":
+            where = f"{one.model} {one.comparison}" + (f" ({one.note})" if one.note else "")
+            absent.setdefault(where, []).append(str(one.number))
+            continue
         codes = f"{len(one.languages)}: {' '.join(one.languages)}"
-        plain = one.number in (2, 3)
+        answer = f"**{_answer(one)}**" + (f" ({one.note})" if one.note else "")
         rows.append(
-            [str(one.number), one.claim, one.model, one.comparison, one.task, codes, _effect(one.effect, plain),
-             f"**{answer}**" + (f" ({one.note})" if one.note else ""), _reported(one)]
+            [str(one.number), one.claim, one.model, one.comparison, one.task, codes,
+             _effect(one.effect, one.number in (2, 3)), answer, _reported(one)]
         )  # fmt: skip
     head = ["#", "claim", "model", "comparison", "task", "languages", "difference", "call", "paper, 7B"]
-    return _table(head, rows)
+    left = (
+        f"\nNot run, since a method, a task or a language is missing: {escape('; '.join(absent))}.\n" if absent else ""
+    )
+    return _table(head, rows) + left
 
 
 def _effect(effect: claims.Effect | None, plain: bool = False) -> str:
@@ -163,20 +194,21 @@ def _effect(effect: claims.Effect | None, plain: bool = False) -> str:
 
 def _methods(arms: dict[tuple[str, str], Arm], model: str, tasks: Tasks) -> str:
     """Means over seeds: safety, over-refusal and utility side by side, in English and elsewhere."""
-    head = ["method", "seeds", "safe, en", "safe, trained", "safe, unseen", "invalid", "Var", "PAG", "kappa",
-            "over-refusal, en", "over-refusal, others", "utility"]  # fmt: skip
+    head = ["method", "seeds", "safe, en", "safe, trained", "worst language", "safe, unseen", "invalid", "Var", "PAG",
+            "kappa", "over-refusal, en", "over-refusal, others", "utility"]  # fmt: skip
     foreign = [code for code in tasks.trained if code != ENGLISH]
     rows = []
     for (other, method), arm in arms.items():
         if other != model:
             continue
-        spread = _statistics(arm, tasks.harmful, tasks.trained)
+        worst, *spread = _statistics(arm, tasks.harmful, tasks.trained)
         rows.append(
             [
                 method,
                 str(len(arm.runs)),
                 _rate(arm, tasks.harmful, [ENGLISH]),
                 _rate(arm, tasks.harmful, tasks.trained),
+                worst,
                 _rate(arm, tasks.unseen, None, tasks.trained),
                 _invalid(arm, tasks.harmful),
                 *spread,
@@ -212,13 +244,16 @@ def _rate(arm: Arm, task: str, wanted: Sequence[str] | None, but: Sequence[str] 
 
 
 def _statistics(arm: Arm, task: str, wanted: Sequence[str]) -> list[str]:
-    """Var, PAG and kappa, means over seeds."""
+    """The rate of the worst language, Var, PAG and kappa, means over seeds."""
     if len(codes := _shared(arm, task, wanted)) < 2:
-        return [DASH] * 3
-    names = ("var", "pag", "kappa")
+        return [DASH] * 4
+    names, scales, places = ("worst", "var", "pag", "kappa"), (100, 1, 1, 1), (1, 2, 3, 3)
     found = [stats.Sums(_matrix(result, codes)).statistics(names=names) for result in arm.task(task)]
     means = [sum(float(one[name]) for one in found) / len(found) for name in names]
-    return [DASH if mean != mean else text.rounded(mean, digits) for mean, digits in zip(means, (2, 3, 3), strict=True)]
+    return [
+        DASH if mean != mean else text.rounded(scale * mean, digits)
+        for mean, scale, digits in zip(means, scales, places, strict=True)
+    ]
 
 
 def _invalid(arm: Arm, task: str) -> str:
@@ -316,11 +351,19 @@ def _effects(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], tasks: 
         if other is None:
             continue
         cells = []
-        for task, wanted in ((tasks.harmful, foreign), (tasks.twins[1], foreign), (tasks.utility, None)):
+        for task, wanted, statistic in (
+            (tasks.harmful, tasks.trained, "average"), (tasks.harmful, tasks.trained, "worst"),
+            (tasks.harmful, tasks.trained, "var"), (tasks.harmful, tasks.trained, "pag"),
+            (tasks.twins[1], foreign, "average"), (tasks.twins[1], [ENGLISH], "average"),
+            (tasks.utility, None, "average"), (tasks.utility, [ENGLISH], "average"),
+        ):  # fmt: skip
             codes = [code for code in claims.languages(arm, other, task) if wanted is None or code in wanted]
-            cells.append(_effect(claims.effect(arm, other, task, codes)) if codes else DASH)
+            many = len(codes) > 1 or statistic == "average"
+            plain = statistic in ("var", "pag")
+            cells.append(_effect(claims.effect(arm, other, task, codes, statistic), plain) if codes and many else DASH)
         rows.append([model, f"{method} − {counterpart}", *cells])
-    head = ["model", "comparison", "safe rate outside English", "over-refusal outside English", "utility"]
+    head = ["model", "comparison", "safe rate", "worst language", "Var", "PAG", "over-refusal outside English",
+            "over-refusal in English", "utility", "utility in English"]  # fmt: skip
     return _table(head, rows)
 
 

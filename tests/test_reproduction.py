@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import records
 import yaml
+from conftest import ROOT
 
 from mlc_bench import errors, record, stats
 from mlc_bench.baselines import reproduce
@@ -225,6 +226,16 @@ def test_the_report_draws_what_the_layers_see(tmp_path):
     (folder / "probes" / "smollm2-dpo-s1.json").write_text("[]")
     with pytest.raises(errors.StaleError, match="remove it"):
         report.write(folder, protocol, "quick", tmp_path / "out", {})
+
+
+@pytest.mark.parametrize("committed", sorted((ROOT / "docs" / "reproduction").glob("*")), ids=lambda path: path.name)
+def test_the_committed_report_is_what_the_records_give(committed, tmp_path):
+    """docs/reproduction/FORM: made anew with `--report-only`."""
+    plan = reproduce.read(committed.name)
+    planned = [job.name for job in plan.jobs]
+    report.write(plan.records, plan.protocol, plan.form, tmp_path, {}, planned)
+    for name in ("report.md", "leaderboard/README.md"):
+        assert (committed / name).read_text(encoding="utf-8") == (tmp_path / name).read_text(encoding="utf-8")
 
 
 @pytest.mark.integration

@@ -38,6 +38,9 @@ def train(
     settings: Annotated[
         bool, typer.Option("--settings", help="Print the settings with their defaults and end.")
     ] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Train nothing: look at settings, data, memory and disk.")
+    ] = False,
     as_json: Json = False,
 ) -> int:
     """Train METHOD; any setting can be given as --key value, e.g. --learning-rate 1e-5 --mlc --mlc.tau 0.1 --lora."""
@@ -49,12 +52,29 @@ def train(
         print("\n".join(configuration.described(module.Config)))
         return 0
     chosen = configuration.load(module.Config, config, context.args)
+    if check:
+        return _check(method, chosen, as_json)
     from mlc_bench.baselines import run
 
     manifest = run.execute(run.prepare(method, chosen))
     if run.is_main():
         print(json.dumps(manifest, indent=1, ensure_ascii=False) if as_json else str(chosen.output))
     return 0
+
+
+def _check(method: str, chosen: Any, as_json: bool) -> int:
+    import dataclasses
+    import os
+
+    from mlc_bench.baselines import check
+
+    found = check.findings(method, chosen)
+    if os.environ.get("RANK", "0") == "0":  # one process speaks for all that accelerate launched
+        if as_json:
+            print(json.dumps([dataclasses.asdict(finding) for finding in found], indent=1, ensure_ascii=False))
+        else:
+            print("\n".join(f"{finding.level:8}{finding.subject:20}{finding.text}" for finding in found))
+    return 3 if any(finding.level == "problem" for finding in found) else 0
 
 
 @app.command()

@@ -28,6 +28,8 @@ HERE = Path(__file__).resolve().parent
 PROTOCOL = HERE / "reproduce.yaml"
 RECORDS = HERE.parent / "leaderboard" / "reproduction"
 BIN = Path(sys.executable).parent
+PROBES = "probes"  # folder of the probe's figures, beside the records
+PROBED = "starter_harmful"
 
 
 @dataclass(frozen=True)
@@ -155,10 +157,21 @@ class Reproduction:
             command += ["--data-dir", str(self.data_dir)]
         (made,) = json.loads(self._command(command, keep_output=True))
         results = next((self.work / "results").glob(f"*/{made['run_id']}"))
+        self._probe(job, model)
         self._command(["mlc-bench", "leaderboard", "add", str(results), "--results", str(self.plan.records)])
         is_needed = any(other.start == job.name for other in self.plan.jobs)
         if job.train and not self.keep and not is_needed:
             shutil.rmtree(model)  # 0.3 to 1 GB; the same command makes it again
+
+    def _probe(self, job: Job, model: str) -> None:
+        """What the layers of a model make of translations, kept beside the records while the weights exist."""
+        path = self.plan.records / PROBES / f"{job.name}.json"
+        if job.method not in self.plan.protocol.get("probe", []) or job.seed > 1 or path.is_file():
+            return
+        command = ["mlc-bench", "probe", "--model", model, "--tasks", PROBED, "--json"]
+        if codes := self.form.get("languages"):
+            command += ["--languages", ",".join(codes)]
+        record.write_text(path, self._command(command, keep_output=True))
 
     def _tasks(self) -> list[str]:
         """The tasks whose data is on this machine."""
@@ -217,7 +230,9 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("runs/reproduce"), help="folder of models and answers")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce/report"), help="folder of the report")
     parser.add_argument("--protocol", type=Path, default=PROTOCOL, help="another protocol than ours")
-    parser.add_argument("--records", type=Path, default=RECORDS, help="where finished records lie")
+    parser.add_argument(
+        "--records", type=Path, default=RECORDS, help="where finished records lie; an empty folder: all is run anew"
+    )
     parser.add_argument("--data-dir", type=Path, help="folder with the data of pku, multijail and MPO")
     parser.add_argument("--engine", choices=["hf", "vllm"], help="default: vLLM with a GPU, else transformers")
     parser.add_argument("--keep-weights", action="store_true")
@@ -240,7 +255,8 @@ def main() -> int:
             failed = Reproduction(plan, options.work, options.data_dir, engine, options.keep_weights).run()
         from mlc_bench.leaderboard import report
 
-        written = report.write(plan.records, plan.protocol, plan.form, options.out, failed)
+        planned = [job.name for job in plan.jobs]
+        written = report.write(plan.records, plan.protocol, plan.form, options.out, failed, planned)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130

@@ -73,6 +73,10 @@ class Setting:
     """sha256, or empty."""
     headline: str
     over_refusal_task: str | None
+    caution: str = ""
+    """What a reader must know of the task, in the words of its newest record."""
+    unreviewed: tuple[str, ...] = ()
+    """Languages with drafts of a model among the prompts that no speaker has read."""
 
 
 @dataclass(frozen=True)
@@ -153,12 +157,17 @@ def _check_headline(task: TaskResult, code: str, result: LanguageResult) -> None
         raise UsageError(f"{task.name} {code}: {result.n_unscored} of {result.n} without verdict")
     if result.outcomes is None or task.measures == "utility":
         return
-    if result.outcomes.count("-") != result.n_unscored or not _agrees(headline, result.outcomes):
+    count = result.outcomes.count
+    judged = result.n - count("-")
+    # A judge may find an answer both invalid and a refusal: it is an 'i' in the outcomes, and counts as refused.
+    most = count("1") + (count("i") if task.measures == "over_refusal" else 0)
+    is_possible = count("1") - 1e-6 <= (headline.value or 0.0) * judged <= most + 1e-6
+    if count("-") != result.n_unscored or (headline.value is None) != (judged == 0) or not is_possible:
         raise UsageError(f"{task.name} {code}: {task.headline} is not what its outcomes give")
 
 
 def _agrees(value: Value, outcomes: str) -> bool:
-    """Whether a rate is that of its outcomes. A utility metric that is no rate of ones has no outcomes to rank by."""
+    """Whether a rate is that of its outcomes; if not (a utility metric that is no rate), they are not ranked by."""
     judged = len(outcomes) - outcomes.count("-")
     if value.value is None:
         return judged == 0
@@ -319,6 +328,8 @@ def _setting(content: RunRecord, task: TaskResult) -> Setting:
         system_prompt=prompt,
         headline=task.headline or "",
         over_refusal_task=task.over_refusal_task,
+        caution=public.printable(task.caution or "", 300),
+        unreviewed=tuple(sorted(task.unreviewed)),
     )
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from mlc_bench.errors import UsageError
-from mlc_bench.record import RunRecord, TaskResult, is_secret
+from mlc_bench.record import JudgeInfo, RunRecord, TaskResult, is_secret
 
 from . import lineage
 
@@ -49,6 +49,8 @@ def _identifiers(record: RunRecord) -> Iterator[tuple[str, str]]:
     for task in record.tasks:
         yield "the name of a task", task.name
         yield "over_refusal_task", task.over_refusal_task or "none"
+        for code in task.unreviewed:
+            yield "the code of an unreviewed language", code
         for code, result in task.languages.items():
             yield "the code of a language", code
             for metric in result.metrics:
@@ -132,11 +134,22 @@ def published(record: RunRecord) -> RunRecord:
             "prompting": record.prompting.model_copy(
                 update={"chat_template": None, "system_prompt": prompt, "first_token_ids": None}
             ),
-            "judge": record.judge.model_copy(update={"calibration": _harmless(record.judge.calibration)}),
+            "judge": _published_judge(record.judge),
             "tasks": [_published_task(task, prompt) for task in record.tasks],
             "packages": _harmless(record.packages),
             "hardware": _harmless(record.hardware),
             "git": _harmless(record.git),
+        }
+    )
+
+
+def _published_judge(judge: JudgeInfo) -> JudgeInfo:
+    return judge.model_copy(
+        update={
+            "calibration": _harmless(judge.calibration),
+            "model": _folder_name(judge.model) if judge.model else None,
+            "settings": _harmless(judge.settings),
+            "members": [_published_judge(member) for member in judge.members],
         }
     )
 

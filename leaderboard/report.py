@@ -10,13 +10,23 @@ from mlc_bench import record, stats
 from mlc_bench.errors import PrerequisiteError
 from mlc_bench.record import write_text
 
-from . import build, claims, collect, plots, text
+from . import build, claims, collect, plots, probes, published, text
 from .claims import ENGLISH, Arm, Called, Tasks
 from .render_markdown import escape
 
 DASH = text.DASH
-_MADE_BY = """Made by `make reproduce-small`; the rules are in docs/reproduction.md and were fixed before the runs. A \
-difference is in points of per cent (Var, PAG and kappa as they are), with its 95 % interval over prompts and seeds.
+_MADE_BY = """Made by `make reproduce-small` from records alone; the rules are in docs/reproduction.md and were fixed \
+before the runs. A difference is in points of per cent (Var and PAG as they are), with its 95 % interval. Where both \
+sides have one seed, the interval speaks of prompts only: training again with another seed may move the result by more.
+"""
+_READ = """**Reproduced**: the interval lies where the claim says. **Not reproduced**: it excludes an effect of the \
+size that the rule names. **Undecided**: these data do not say. **Not run**: a method or a task is missing. The last \
+column is what the paper reports for Qwen2.5-7B-Instruct on its own test and with its own judge, for orientation only.
+"""
+_PROBE = """`mlc-bench probe` on each model: how far the last prompt token's state of a translation \
+agrees with the English one (cosine), whether it finds its own English prompt among all (matched), and the share of \
+the largest singular value, which the MLC loss raises. High cosine with few matches: the states share the chat \
+template, not the meaning.
 """
 _LIMITS = """See docs/reproduction.md: nothing about 7B models; where a model hardly speaks a language, its answers are
 invalid, and no loss on prompts changes that; the judge sees that an answer declines, not whether a compliant answer is
@@ -25,8 +35,12 @@ harmful. The tables of all runs are in leaderboard/README.md.
 _YES = {"reproduced": "yes", "not reproduced": "no"}
 
 
-def write(records: Path, protocol: dict[str, Any], form: str, out: Path, failed: dict[str, str]) -> Path:
+def write(
+    records: Path, protocol: dict[str, Any], form: str, out: Path, failed: dict[str, str], planned: Sequence[str] = ()
+) -> Path:
     """The leaderboard of the records and the report beside it; the path of the HTML report.
+
+    `failed`: runs that could not be done, with the reason; `planned`: the names of all runs of the form.
 
     Raises PrerequisiteError where there is no record yet.
     """
@@ -36,7 +50,9 @@ def write(records: Path, protocol: dict[str, Any], form: str, out: Path, failed:
     build.write(build.leaderboard([records]), out / "leaderboard", page=False)
     aliases = {about["name"]: (model, "base") for model, about in protocol["models"].items() if "name" in about}
     arms = claims.arms(runs, aliases)
-    document, figures = make(arms, protocol, form, failed)
+    there = {run.model.name for run in runs}
+    waiting = [name for name in planned if name not in there and name not in failed]
+    document, figures = make(arms, probes.read(records, aliases), protocol, form, failed, waiting)
     for name, figure in figures.items():
         for kind, content in plots.render(figure).items():
             path = out / f"{name}.{kind}"
@@ -62,7 +78,12 @@ def html(document: str) -> str:
 
 
 def make(
-    arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], form: str, failed: dict[str, str]
+    arms: dict[tuple[str, str], Arm],
+    probed: probes.Probes,
+    protocol: dict[str, Any],
+    form: str,
+    failed: dict[str, str],
+    waiting: Sequence[str],
 ) -> tuple[str, dict[str, Figure]]:
     """The report's Markdown and its figures by name."""
     tasks = roles(arms, protocol)
@@ -72,17 +93,19 @@ def make(
         if "counterpart" in entry and name.endswith("+mlc")
     }
     called = claims.call_all(arms, tasks, pairs)
-    figures = {f"frontier-{model}": frontier(arms, model, tasks) for model in _models(arms)}
+    figures = {f"frontier-{model}": frontier(arms, model, tasks) for model in _models(arms)} | probes.figures(probed)
     count = sum(len(arm.runs) for arm in arms.values())
     parts = [
         "# Does MLC do what the paper says, on small models?\n",
         f"Form `{form}`, protocol version {protocol['version']}, {count} runs. {_MADE_BY}",
-        _missing(tasks, protocol, form, failed),
-        "## The claims\n\n" + _claims(called),
+        _missing(tasks, protocol, form, failed, waiting),
+        "## The claims\n\n" + _READ + "\n" + _claims(called),
         "## Every method\n\n" + "\n".join(_methods(arms, model, tasks) for model in _models(arms)),
-        "## Safety against over-refusal\n\n" + _frontiers(figures),
+        "## Safety against over-refusal\n\n" + _frontiers([name for name in figures if name.startswith("frontier-")]),
         "## What each method changes\n\n" + _effects(arms, protocol, tasks),
+        "## What the layers see\n\n" + _PROBE + "\n" + _probes(probed) if probed else "",
         "## The cost of training\n\n" + _cost(arms),
+        "## What the paper reports\n\n" + _paper(),
         "## What this cannot say\n\n" + _LIMITS,
     ]
     return "\n".join(parts), figures
@@ -101,7 +124,7 @@ def _models(arms: dict[tuple[str, str], Arm]) -> list[str]:
     return list(dict.fromkeys(model for model, _ in arms))
 
 
-def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str, str]) -> str:
+def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str, str], waiting: Sequence[str]) -> str:
     lines = [
         f"- {task} was not run here (its data was not on the machine); the claims on it are called on {used}."
         for task, used in (("pku", tasks.harmful), ("multijail", tasks.unseen))
@@ -110,6 +133,8 @@ def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str
     if form != "full":
         lines.append(f"- This is the form `{form}`: {', '.join(protocol['forms'][form]['methods'])} only, one seed.")
     lines += [f"- {escape(name)} is missing: {escape(reason)}." for name, reason in failed.items()]
+    if waiting:
+        lines.append(f"- {len(waiting)} runs of this form have no record yet: {escape(', '.join(waiting))}.")
     return "## What is missing here\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
@@ -121,9 +146,10 @@ def _claims(called: Sequence[Called]) -> str:
         plain = one.number in (2, 3)
         rows.append(
             [str(one.number), one.claim, one.model, one.comparison, one.task, codes, _effect(one.effect, plain),
-             f"**{answer}**" + (f" ({one.note})" if one.note else "")]
+             f"**{answer}**" + (f" ({one.note})" if one.note else ""), _reported(one)]
         )  # fmt: skip
-    return _table(["#", "claim", "model", "comparison", "task", "languages", "difference", "call"], rows)
+    head = ["#", "claim", "model", "comparison", "task", "languages", "difference", "call", "paper, 7B"]
+    return _table(head, rows)
 
 
 def _effect(effect: claims.Effect | None, plain: bool = False) -> str:
@@ -227,12 +253,56 @@ def frontier(arms: dict[tuple[str, str], Arm], model: str, tasks: Tasks) -> Figu
     return figure
 
 
-def _frontiers(figures: dict[str, Figure]) -> str:
+def _frontiers(names: Sequence[str]) -> str:
     lines = [
         "A model that refuses harmful and harmless prompts alike lies on the dotted line: it has learned to refuse, "
         "not to tell them apart.\n"
     ]
-    return "\n".join(lines + [f"![{name}]({name}.svg)\n" for name in figures])
+    return "\n".join(lines + [f"![{name}]({name}.svg)\n" for name in names])
+
+
+def _probes(probed: probes.Probes) -> str:
+    pictures = "\n".join(f"![{name}]({name}.svg)\n" for name in probes.figures(probed))
+    return pictures + "\n" + _table(probes.HEAD, probes.rows(probed))
+
+
+def _paper() -> str:
+    """The paper's rows for the test that its claims are about, as `published/mlc_paper.yaml` has them."""
+    source = published.sources()["mlc_paper"]
+    table = next(table for table in source.tables if table.id == "pku-qwen")
+    rows = [
+        [row.method, text.rounded(row.rates[table.languages.index(ENGLISH)], 1), text.rounded(min(row.rates), 1),
+         *(DASH if value is None else text.rounded(value, digits)
+           for value, digits in ((row.average, 1), (row.var, 2), (row.pag, 3)))]
+        for row in table.rows
+    ]  # fmt: skip
+    about = f"{table.title}; {table.metric}, per cents. Reported, not run here: {source.source}.\n\n"
+    notes = "".join(f"- {escape(note)}\n" for note in source.notes)
+    return about + _table(["method", "en", "worst language", "average", "Var", "PAG"], rows) + "\n" + notes
+
+
+def _reported(one: Called) -> str:
+    """The difference of a claim as the paper's own figures give it, where it reports both sides."""
+    tables = {table.id: table for table in published.sources()["mlc_paper"].tables}
+    table = tables["multijail" if one.number == 4 else "pku-qwen"]
+    names = one.comparison.upper().split(" − ")
+    found = {row.method: row for row in table.rows}
+    if not set(names) <= set(found) or one.number not in (1, 2, 3, 4, 6, 8):
+        return DASH
+    values = [_paper_value(found[name], table, one.number) for name in names]
+    digits = {2: 2, 3: 2}.get(one.number, 1)
+    return text.rounded(values[0] - values[1], digits)
+
+
+def _paper_value(row: published.PublishedRow, table: published.PublishedTable, number: int) -> float:
+    if number == 4:  # attack success: what is not safe
+        rates = [rate for code, rate in zip(table.languages, row.rates, strict=True) if code in table.unseen]
+        return 100 - sum(rates) / len(rates)
+    if number == 8:
+        return row.rates[table.languages.index(ENGLISH)]
+    value = {2: row.var, 3: row.pag}.get(number, row.average)
+    assert value is not None  # the rows of this table have them all
+    return value
 
 
 def _effects(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], tasks: Tasks) -> str:

@@ -112,6 +112,10 @@ class TaskTable:
             f"Averages are over {len(self.codes)} languages: {' '.join(self.codes)}." if self.codes else "No averages.",
             f"Prompts in each language: {self._prompts()}.",
         ]
+        if setting.caution:
+            notes.append(f"Caution: {setting.caution}")
+        if setting.unreviewed:
+            notes.append(f"Translated by a model, read by no speaker: {' '.join(setting.unreviewed)}.")
         if not setting.parallel:
             notes.append("Prompts are not translations of each other: PAG and kappa are not defined.")
         return Table(

@@ -1,7 +1,10 @@
 """Training configurations: each is valid, names its command, and says of published ones where every value is from."""
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
 
 import pytest
 import yaml
@@ -85,3 +88,38 @@ def test_accelerate_reads_its_files(path):
     found = load_config_from_file(str(path))
     assert found.num_processes == 8
     assert found.mixed_precision == "bf16"
+
+
+@pytest.mark.parametrize(("gpus", "form"), [("8", ""), ("1", "-lora")])
+@pytest.mark.parametrize("model", ["qwen2.5-7b", "gemma-2-9b"])
+def test_the_script_of_the_paper_scale_gives_commands_that_exist(model, gpus, form, tmp_path):
+    """With every program replaced by one that writes down how it was called; the data is never whole."""
+    calls, programs = tmp_path / "calls", tmp_path / "bin"
+    programs.mkdir()
+    for name in ("train-baseline", "accelerate", "mlc-bench", "curl", "git"):
+        (programs / name).write_text(f'#!/bin/sh\necho "{name} $*" >> {calls}\n')
+        (programs / name).chmod(0o755)
+    script = ROOT / "baselines" / "paper_scale.sh"
+    shutil.copytree(ROOT / "baselines" / "configs", tmp_path / "baselines" / "configs")
+    command, environment = ["bash", script, model, gpus], os.environ | {"PATH": f"{programs}:{os.environ['PATH']}"}
+    refused = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert refused.returncode == 3
+    assert "is not the file of commit" in refused.stderr
+    assert "train-baseline" not in calls.read_text()
+    blob = re.search(r"^blob=(\w+)$", script.read_text(), re.MULTILINE)[1]
+    (programs / "git").write_text(f"#!/bin/sh\necho {blob}\n")
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True)
+    said = calls.read_text().splitlines()
+    training = [shlex.split(line) for line in said if " dpo " in line]
+    for words in training:
+        options = words[words.index("dpo") + 1 :]
+        file = ROOT / options[options.index("--config") + 1]
+        assert file.stem == f"dpo-mlc-{model}{form}"
+        config.load(methods.get("dpo").Config, file, [word for word in options[2:] if word != "--check"])
+    assert [("--check" in words, words[-2:] == ["--mlc", "false"]) for words in training] == [
+        (True, False), (False, False), (False, True),
+    ]  # fmt: skip
+    assert len([line for line in said if line.startswith("mlc-bench run")]) == 3
+    assert all(("--adapter" in line) == bool(form) for line in said if "--model runs" in line or "--adapter" in line)
+    unknown = subprocess.run(["bash", script, "gpt-5", gpus], cwd=tmp_path, env=environment, capture_output=True)
+    assert unknown.returncode == 2

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_catalog import golden
 
-from mlc_bench import bootstrap, record, stats
+from mlc_bench import aggregate, bootstrap, record, stats
 from mlc_bench.errors import UsageError
 from mlc_bench.leaderboard import build, collect, published, ranks, tables
 
@@ -297,6 +297,23 @@ def test_training_data_that_was_not_checked_for_test_prompts_is_named(tmp_path):
         assert notes == {"base": (), "base + dpo": expected, "base-mlc": expected, "other": ()}
     main = {row.model.label: row.notes for row in found.main[0].rows}
     assert main["base-mlc"] == ("training data not checked for prompts of benign",)
+
+
+def test_what_a_reader_must_know_of_a_task_is_said_below_its_table(tmp_path):
+    content = records.make("m")
+    content.tasks[0].caution, content.tasks[0].unreviewed = "Small.", ["sw", "ps"]
+    notes = task_table(board(tmp_path, content)).notes
+    assert "Caution: Small." in notes
+    assert "Translated by a model, read by no speaker: ps sw." in notes
+
+
+def test_a_refusal_that_is_also_invalid_is_no_contradiction(tmp_path):
+    content = records.make("m", strings={"benign": dict.fromkeys(records.LANGUAGES, "1" * 10 + "i" * 10 + "0" * 20)})
+    for result in content.tasks[1].languages.values():
+        result.metrics["over_refusal"] = aggregate.rate(15, 40)  # five of the invalid answers refuse
+    table = task_table(board(tmp_path, content), "benign")
+    assert cell(table, "m", "en").value == cell(table, "m", "average").value == 15 / 40
+    assert cell(table, "m", "average").rank is None  # which five, the outcomes do not say
 
 
 def test_prompts_that_are_not_translations_have_no_pag(tmp_path):

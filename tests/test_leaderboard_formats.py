@@ -336,6 +336,8 @@ def private():
     content.tasks[0].error = "/home/ana/x failed"
     content.model.engine_args = {"download_dir": "/home/ana/c", "token": "hf_secret"}
     content.hardware = {"cores": 2, "host": "ana@laptop"}
+    member = content.judge.model_copy(update={"model": "/home/ana/guard", "settings": {"base_url": "http://intern/v1"}})
+    content.judge = content.judge.model_copy(update={"members": [member]})
     return content.model_copy(update={"spec": spec})
 
 

@@ -1,5 +1,6 @@
 """The reproduction: claims called by their rules on made-up records, the report, and the whole on a tiny model."""
 
+import json
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 import records
 import yaml
 
-from mlc_bench import record, stats
+from mlc_bench import errors, record, stats
 from mlc_bench.baselines import reproduce
 from mlc_bench.leaderboard import claims, report
 
@@ -85,6 +86,43 @@ def test_seeds_widen_the_interval():
     assert many.seeds == (3, 1)
 
 
+def test_intervals_hold_the_truth_with_three_seeds(monkeypatch):
+    """Made-up arms whose seeds differ more than chance: the share of intervals that hold the true difference of 0."""
+    monkeypatch.setattr(claims, "RESAMPLES", 400)
+    generator = np.random.default_rng(0)
+
+    def arm(method, prompts):
+        seeds = {}
+        for seed in (1, 2, 3):
+            level = prompts[:, None] + 0.8 * generator.normal() + np.array([0.3, -0.3])
+            hits = generator.random(level.shape) < 1 / (1 + np.exp(-level))
+            strings = {
+                code: "".join("01"[int(hit)] for hit in hits[:, place]) for place, code in enumerate(("en", "sw"))
+            }
+            found = records.task_result("starter_harmful", "safety", None, strings)
+            seeds[seed] = template.model_copy(update={"tasks": [found]})
+        return claims.Arm("m", method, seeds)
+
+    template, held, trials = run("m-a-s1"), 0, 100
+    for _ in range(trials):
+        prompts = generator.normal(size=40)
+        effect = claims.effect(arm("a", prompts), arm("b", prompts), "starter_harmful", ["en", "sw"])
+        held += effect.low <= 0 <= effect.high
+    assert held / trials > 0.9  # a plain bootstrap of three seeds: 0.85
+
+
+def test_question_10_is_undecided_where_it_hangs_on_invalid_answers():
+    found = called(run("m-dpo-s1", 0.5, invalid="i"), run("m-dpo+mlc-s1", 1.0))
+    assert found[10].call == "undecided"
+    assert "invalid" in found[10].note
+
+
+def test_no_valid_answer_in_a_language_is_said():
+    found = called(run("m-dpo-s1", {"en": 0.9, "sw": 0.0, "ps": 0.0, "ar": 0.0}, invalid="i"), run("m-dpo+mlc-s1", 0.9))
+    assert found[1].call == "reproduced"
+    assert "no valid answer" in found[1].note
+
+
 def test_what_was_not_run_or_differs_is_not_called():
     assert called(run("m-dpo-s1"))[1].call == "not run"
     other = run("m-dpo+mlc-s1", system_prompt="be kind")  # another comparability key
@@ -122,8 +160,6 @@ def test_training_files_of_ablations(tmp_path):
     by_method = {job.method: job for job in plan.jobs if job.model == "smollm2"}
 
     def rows(method):
-        import json
-
         return [json.loads(line) for line in work._training_file(by_method[method]).read_text().splitlines()]
 
     whole, fewer, noisy = rows("dpo+mlc"), rows("dpo+mlc.languages-5"), rows("dpo+mlc.noise-30")
@@ -153,6 +189,9 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     assert "<table>" in page.read_text(encoding="utf-8")
     assert (tmp_path / "out" / "leaderboard" / "README.md").is_file()
     assert (tmp_path / "out" / "frontier-smollm2.svg").is_file()
+    (first_claim,) = [line for line in text.splitlines() if line.startswith("| 1 |") and "| dpo+mlc " in line]
+    assert first_claim.replace("\\", "").endswith("| 29.5 |")  # the paper's 95.94 - 66.4
+    assert "What the layers see" not in text  # no model was probed
     first = text
     report.write(folder, protocol, "quick", tmp_path / "out", {"smollm2-mpo-s1": "no data <b>"})
     assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8") == first
@@ -160,6 +199,32 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     arm = claims.arms([record.read(path) for path in folder.rglob("run.json")], {})["smollm2", "dpo"]
     assert report.average(arm, "starter_harmful", ["en", "sw"]) == pytest.approx(0.55)
     assert stats.average(np.array([[1.0, 0.0]])) == 0.5
+
+
+def probed(shift):
+    layers = [
+        {"layer": number, "share": 0.5 + shift, "cosine": {"sw": 0.6 + shift, "zh": 0.7 + shift},
+         "matched": {"sw": 0.1 * number, "zh": 0.2}, "margin": 0.1}
+        for number in (1, 2, 3)
+    ]  # fmt: skip
+    return [{"model": "m", "task": "starter_harmful", "prompts": 40, "layers": layers, "picked": 2}]
+
+
+def test_the_report_draws_what_the_layers_see(tmp_path):
+    protocol = reproduce.read("quick").protocol
+    folder = records.save(tmp_path / "records", records.make("SmolLM2-135M-Instruct", tasks=TASKS))
+    (folder / "probes").mkdir()
+    for name, shift in (("SmolLM2-135M-Instruct", 0.0), ("smollm2-dpo+mlc-s1", 0.2)):
+        (folder / "probes" / f"{name}.json").write_text(json.dumps(probed(shift)))
+    report.write(folder, protocol, "quick", tmp_path / "out", {}, ["smollm2-dpo-s1", "SmolLM2-135M-Instruct"])
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "| smollm2 | dpo+mlc | 3 (last) | 0.700 | 0.850 | 25.0 |" in text
+    assert "| smollm2 | base | 2 (picked) | 0.500 | 0.650 | 20.0 |" in text
+    assert (tmp_path / "out" / "probe-smollm2.svg").is_file()
+    assert "1 runs of this form have no record yet: smollm2-dpo-s1." in text
+    (folder / "probes" / "smollm2-dpo-s1.json").write_text("[]")
+    with pytest.raises(errors.StaleError, match="remove it"):
+        report.write(folder, protocol, "quick", tmp_path / "out", {})
 
 
 @pytest.mark.integration
@@ -172,7 +237,7 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model):
         "methods": {"base": {}, "dpo": {"train": "dpo"},
                     "dpo+mlc": {"train": "dpo", "counterpart": "dpo", "settings": {"mlc": {}}},
                     "mpo": {"train": "mpo", "data": "absent.json"}},
-        "ablations": {},
+        "ablations": {}, "probe": ["base", "dpo+mlc"],
         "forms": {
             "full": {"models": ["tiny"], "methods": "all", "ablations": [], "seeds": {"others": [1]}, "max_tokens": 8,
                      "tasks": ["starter_harmful", "starter_benign", "starter_choice"], "languages": ["en", "sw"]},
@@ -188,6 +253,7 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model):
     assert "absent.json" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
     kept = sorted((tmp_path / "records").rglob("run-*.json"))
     assert len(kept) == 3
+    assert {path.stem for path in (tmp_path / "records").rglob("probes/*.json")} == {"tiny", "tiny-dpo+mlc-s1"}
     trained = next(path for path in kept if "mlc" in str(path))
     assert record.read(trained).model.training["method"] == "dpo+mlc"
     again = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)

@@ -1,4 +1,6 @@
-"""One file for each method: `Config` (its settings) and `build(run)` (its trainer). The folder is the list of them."""
+"""One file for each method: `Config` (its settings), `NEEDS` (what its rows must have, as `data.require` takes it) and
+`build(run)` (its trainer). The folder is the list of them.
+"""
 
 from importlib import import_module
 from pathlib import Path

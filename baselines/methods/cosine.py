@@ -11,6 +11,8 @@ from mlc_bench.baselines.config import MLC
 from mlc_bench.baselines.methods import dpo
 from mlc_bench.baselines.run import TrainRun
 
+NEEDS = dpo.NEEDS
+
 
 class Config(dpo.Config):
     mlc: MLC | None = MLC(objective="cosine")

@@ -13,6 +13,8 @@ from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.encode import Example, english
 from mlc_bench.baselines.run import TrainRun
 
+NEEDS: dict[str, bool] = {"rejected": True}
+
 
 class Config(TrainConfig):
     beta: float = Field(0.1, gt=0)
@@ -25,7 +27,7 @@ class Trainer(DPOTrainer):
 
 
 def build(run: TrainRun) -> Any:
-    run.require(rejected=True)
+    run.require(**NEEDS)
     return train_on(run, english(run.rows))
 
 

@@ -35,6 +35,8 @@ from mlc_bench.progress import bar
 Pooling = Literal["mean", "last"]
 Batch = dict[str, Tensor]
 
+NEEDS: dict[str, bool] = {"rejected": True, "responses": True}
+
 
 class Config(TrainConfig):
     epochs: float = Field(2, gt=0)
@@ -156,7 +158,7 @@ def _side(inputs: Batch, side: str) -> Batch:
 
 
 def build(run: TrainRun) -> Any:
-    run.require(rejected=True, responses=True)
+    run.require(**NEEDS)
     config: Config = run.config
     rows, examples = zip(*pairs(run.rows), strict=True)
     arguments = TrainingArguments(**run.arguments())

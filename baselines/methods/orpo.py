@@ -14,6 +14,8 @@ from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.encode import english
 from mlc_bench.baselines.run import TrainRun, as_pair
 
+NEEDS: dict[str, bool] = {"rejected": True}
+
 
 class Config(TrainConfig):
     beta: float = Field(0.1, gt=0, description="weight of the odds ratio (lambda in the ORPO paper)")
@@ -29,7 +31,7 @@ class Trainer(ORPOTrainer):
 
 
 def build(run: TrainRun) -> Any:
-    run.require(rejected=True)
+    run.require(**NEEDS)
     config: Config = run.config
     arguments = ORPOConfig(**run.arguments(), beta=config.beta, max_length=config.cutoff)
     return run.trainer(Trainer, arguments, run.dataset(english(run.rows)))

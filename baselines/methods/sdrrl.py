@@ -24,6 +24,8 @@ from mlc_bench.baselines.run import TrainRun
 
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?؟۔।])\s+|(?<=[。！？])\s*|\n+")
 
+NEEDS: dict[str, bool] = {"responses": True}
+
 
 class Config(sft.Config):
     switch: float = Field(0.25, ge=0, le=1, description="share of the answers whose sentences change languages")
@@ -39,7 +41,7 @@ def make(work: Work) -> list[Row]:
 
 
 def build(run: TrainRun) -> Any:
-    run.require(responses=True)
+    run.require(**NEEDS)
     return sft.train_on(run, examples(run.rows, run.config.switch, run.config.seed))
 
 

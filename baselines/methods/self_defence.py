@@ -27,6 +27,8 @@ _DECLINE = (
     "{prompt}\n\nDecline this request in one or two kind sentences, say why, and give nothing of what it asks for."
 )
 
+NEEDS = translate_sft.NEEDS
+
 
 class Config(sft.Config):
     """As for `sft`."""

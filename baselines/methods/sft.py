@@ -12,13 +12,15 @@ from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.encode import Example, english
 from mlc_bench.baselines.run import TrainRun
 
+NEEDS: dict[str, bool] = {}
+
 
 class Config(TrainConfig):
     learning_rate: float = 1e-5
 
 
 def build(run: TrainRun) -> Any:
-    run.require()
+    run.require(**NEEDS)
     return train_on(run, english(run.rows))
 
 

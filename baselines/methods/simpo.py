@@ -14,6 +14,8 @@ from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.encode import english
 from mlc_bench.baselines.run import TrainRun, as_pair
 
+NEEDS: dict[str, bool] = {"rejected": True}
+
 
 class Config(TrainConfig):
     beta: float = Field(0.1, gt=0)
@@ -26,7 +28,7 @@ class Trainer(CPOTrainer):
 
 
 def build(run: TrainRun) -> Any:
-    run.require(rejected=True)
+    run.require(**NEEDS)
     config: Config = run.config
     arguments = CPOConfig(
         **run.arguments(),

@@ -12,6 +12,8 @@ from mlc_bench.baselines.methods import dpo
 from mlc_bench.baselines.methods.translate_sft import examples
 from mlc_bench.baselines.run import TrainRun
 
+NEEDS: dict[str, bool] = {"rejected": True, "responses": True}
+
 
 class Config(dpo.Config):
     """As for `dpo`."""
@@ -23,5 +25,5 @@ def make(work: Work) -> list[Row]:
 
 
 def build(run: TrainRun) -> Any:
-    run.require(rejected=True, responses=True)
+    run.require(**NEEDS)
     return dpo.train_on(run, examples(run.rows))

@@ -14,6 +14,8 @@ from mlc_bench.baselines.encode import Example, english
 from mlc_bench.baselines.methods import sft
 from mlc_bench.baselines.run import TrainRun
 
+NEEDS: dict[str, bool] = {"responses": True}
+
 
 class Config(sft.Config):
     """As for `sft`."""
@@ -42,5 +44,5 @@ def examples(rows: list[Row]) -> list[Example]:
 
 
 def build(run: TrainRun) -> Any:
-    run.require(responses=True)
+    run.require(**NEEDS)
     return sft.train_on(run, [example | {"rejected": None} for example in examples(run.rows)])

@@ -1,0 +1,88 @@
+"""What a training run needs, by arithmetic on the shape of its model: for planning, not measured.
+
+For each trained weight: itself, its gradient, two moments of Adam; 16 bytes where weights are float32 (as ZeRO-3 and
+FSDP keep their master copy), shared out over the processes of a sharded run. Activations: 34 bytes for each token,
+layer and unit of width in 16 bits (Korthikanti et al. 2022, arXiv 2205.05198, without the attention scores, which sdpa
+and flash do not keep); with gradient checkpointing 2 bytes, and one layer whole. Logits: 12 bytes for each token and
+entry of the vocabulary. A tenth on top for buffers.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from mlc_bench.baselines.config import TrainConfig
+
+CHECKPOINTS = 3  # two are kept while a third is written
+BUFFERS = 1.1
+
+
+@dataclass(frozen=True)
+class Need:
+    """Sizes in bytes: `states` and `activations` for each process, `disk` for the output folder."""
+
+    parameters: int
+    trained: int
+    layers: int
+    processes: int
+    states: int
+    activations: int
+    disk: int
+
+    @property
+    def memory(self) -> int:
+        """What each process needs at its peak."""
+        return round(BUFFERS * (self.states + self.activations))
+
+
+def need(shape: Any, config: TrainConfig, row: int, group: int, processes: int = 1) -> Need:
+    """The need of a run on a model of this shape (a transformers configuration); no weight is loaded.
+
+    `row`: most tokens of a row (with two responses, the prompt counts twice); `group`: of a row's prompts in all
+    languages. Several processes share full weights (ZeRO-3, FSDP); an adapter's base is whole on each.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(shape)
+    parameters = sum(weight.numel() for weight in model.parameters())
+    width, layers, vocabulary = (
+        getattr(shape.get_text_config(), name) for name in ("hidden_size", "num_hidden_layers", "vocab_size")
+    )
+    bytes_each = 2 if config.dtype == "bfloat16" else 4
+    if config.lora is None:
+        trained, shards = parameters, processes
+        states = 4 * bytes_each * parameters // shards
+        checkpoint = (bytes_each + 12) * parameters
+        final = bytes_each * parameters
+    else:
+        trained = _adapter(model, config)
+        states = bytes_each * parameters + 16 * trained  # peft keeps adapters in float32
+        checkpoint, final = 16 * trained, 4 * trained
+    half = bytes_each == 2 or bool(config.bf16)
+    own = config.batch_size * row
+    most = _activations(own, width, layers, half, config) + 12 * own * vocabulary
+    if config.mlc is not None:  # a pass of its own, without logits
+        most = max(most, _activations(config.batch_size * group, width, layers, half, config))
+    return Need(parameters, trained, layers, processes, states, most, final + CHECKPOINTS * checkpoint)
+
+
+def _adapter(model: Any, config: TrainConfig) -> int:
+    """Weights of a LoRA adapter: rank times (in + out) for each linear layer that it is on, but the output."""
+    import torch
+
+    assert config.lora is not None
+    targets, output = config.lora.targets, model.get_output_embeddings()
+    return sum(
+        config.lora.r * (module.in_features + module.out_features)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear)
+        and module is not output
+        and (targets == "all-linear" or name.rpartition(".")[2] in targets)
+    )
+
+
+def _activations(tokens: int, width: int, layers: int, half: bool, config: TrainConfig) -> int:
+    whole = 34 * tokens * width
+    kept = 2 * layers * tokens * width + whole if config.gradient_checkpointing else layers * whole
+    return kept if half else 2 * kept

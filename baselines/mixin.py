@@ -67,7 +67,7 @@ class PromptLoss(Trainer):
             languages,
             pad=self.processing_class.pad_token_id,
             one_row="flash" in str(getattr(self.model.config, "_attn_implementation", "")),
-            share=not self.args.gradient_checkpointing,
+            share=not (self.args.gradient_checkpointing or self.is_fsdp_enabled or self.is_deepspeed_enabled),
         )
         for _, weight in self.extractor_weights():
             weight.requires_grad_(True)

@@ -24,7 +24,8 @@ _WORTH_SHARING = 8  # tokens
 def layout(prompts: list[list[int]], pad: int, one_row: bool = False, share: bool = True) -> dict[str, Tensor]:
     """Prompts as the arguments of a model that `attach` has prepared: with their common beginning apart, or packed.
 
-    `share` must be off with gradient checkpointing, which has no keys and values to share; `one_row` is for `pack`.
+    `share` must be off with gradient checkpointing, which keeps no keys and values, and for a sharded model, whose
+    layers are gathered again for what they returned, and keys and values are not among that. `one_row` is for `pack`.
     """
     columns = zip(*prompts, strict=False)
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns)) if share else 0

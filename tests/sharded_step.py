@@ -21,7 +21,7 @@ TOKENS = torch.tensor([[3, 1, 4, 1, 5, 9]])
 
 def auxiliary_loss(model):
     slots = torch.tensor([(0, place) for place in range(len(PROMPTS))])
-    return 0.8 * mlc.consistency(mlc.unit(model(**states.pack(PROMPTS, 0)), slots)).mean()
+    return 0.8 * mlc.consistency(mlc.unit(model(**states.layout(PROMPTS, 0, share=False)), slots)).mean()
 
 
 def own_loss(model):
@@ -62,7 +62,7 @@ def zero(model, stage):
 
     settings = {
         "train_micro_batch_size_per_gpu": 1,
-        "zero_optimization": {"stage": stage},
+        "zero_optimization": {"stage": stage, "stage3_param_persistence_threshold": 0},  # shard small ones, too
         "zero_allow_untested_optimizer": True,
         "zero_force_ds_cpu_optimizer": False,
     }

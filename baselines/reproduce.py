@@ -104,7 +104,8 @@ class Reproduction:
     """Carries out a plan in a work folder."""
 
     def __init__(self, plan: Plan, work: Path, data_dir: Path | None, engine: str, keep: bool) -> None:
-        self.plan, self.work, self.data_dir, self.engine, self.keep = plan, work, data_dir, engine, keep
+        self.plan, self.data_dir, self.engine, self.keep = plan, data_dir, engine, keep
+        self.work = work / plan.records.name  # two forms give runs of one name different settings
         self.form = plan.protocol["forms"][plan.form]
         self.seconds: list[float] = []
 
@@ -198,7 +199,7 @@ class Reproduction:
 
     def _training_file(self, job: Job) -> Path:
         """The embedded set with prompts in the trained languages only, changed as an ablation asks."""
-        codes = self.plan.protocol["trained_languages"][: job.languages]
+        codes = (self.form.get("trained_languages") or self.plan.protocol["trained_languages"])[: job.languages]
         rows = training_data.load(["embedded"]).rows
         chosen = [{**row, "prompts": {code: row["prompts"][code] for code in codes}} for row in rows]
         generator = random.Random(job.seed)

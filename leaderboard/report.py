@@ -92,7 +92,7 @@ def make(
     waiting: Sequence[str],
 ) -> tuple[str, dict[str, Figure]]:
     """The report's Markdown and its figures by name."""
-    tasks = roles(arms, protocol)
+    tasks = roles(arms, protocol, form)
     pairs = {
         name: entry["counterpart"]
         for name, entry in protocol["methods"].items()
@@ -118,13 +118,14 @@ def make(
     return "\n".join(parts), figures
 
 
-def roles(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any]) -> Tasks:
+def roles(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], form: str) -> Tasks:
     """Which task plays which part: the paper's where some run has them, else the embedded one."""
+    trained = protocol["forms"][form].get("trained_languages", protocol["trained_languages"])
     there = {task.name for arm in arms.values() for run in arm.runs.values() for task in run.tasks if task.languages}
     harmful = "pku" if "pku" in there else "starter_harmful"
     unseen = "multijail" if "multijail" in there else "starter_harmful"
     twins = ("starter_harmful", "starter_benign")
-    return Tasks(harmful, unseen, twins, "starter_choice", tuple(protocol["trained_languages"]))
+    return Tasks(harmful, unseen, twins, "starter_choice", tuple(trained))
 
 
 def _models(arms: dict[tuple[str, str], Arm]) -> list[str]:

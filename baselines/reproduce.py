@@ -227,7 +227,7 @@ def _slug(name: str) -> str:
 def main() -> int:
     """0: all is done; 1: some runs are not; 130: interrupted, and the same command goes on."""
     parser = argparse.ArgumentParser(prog="reproduce", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one model, four methods, four languages: half an hour")
+    parser.add_argument("--quick", action="store_true", help="one model, four methods, four languages: meant for half an hour")
     parser.add_argument("--work", type=Path, default=Path("runs/reproduce"), help="folder of models and answers")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce/report"), help="folder of the report")
     parser.add_argument("--protocol", type=Path, default=PROTOCOL, help="another protocol than ours")

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from mlc_bench import errors, record
+from mlc_bench import demo, errors, record
 from mlc_bench.baselines import data as training_data
 from mlc_bench.progress import say
 
@@ -139,6 +139,8 @@ class Reproduction:
         """Why a job cannot be done here; empty where it can."""
         if job.data and not (self.data_dir and (self.data_dir / job.data).is_file()):
             return f"it trains on {job.data}, which is not in the data folder (--data-dir)"
+        if job.start in demo.MODELS and not demo.is_installed(job.start):
+            return f"the model '{job.start}' is not installed (make {job.start})"
         return f"{job.start} was not made" if job.start in failed else ""
 
     def _left(self, jobs: int) -> str:
@@ -227,7 +229,7 @@ def _slug(name: str) -> str:
 def main() -> int:
     """0: all is done; 1: some runs are not; 130: interrupted, and the same command goes on."""
     parser = argparse.ArgumentParser(prog="reproduce", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one model, four methods, four languages: meant for half an hour")
+    parser.add_argument("--quick", action="store_true", help="one model, four methods: meant for half an hour")
     parser.add_argument("--work", type=Path, default=Path("runs/reproduce"), help="folder of models and answers")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce/report"), help="folder of the report")
     parser.add_argument("--protocol", type=Path, default=PROTOCOL, help="another protocol than ours")

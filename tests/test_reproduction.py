@@ -155,6 +155,17 @@ def test_the_jobs_of_the_protocol():
     assert all(job.method in plan.protocol["methods"] or "." in job.method for job in plan.jobs)
 
 
+def test_a_model_that_is_not_installed_is_said_before_anything_is_tried(tmp_path, monkeypatch):
+    monkeypatch.setattr(reproduce.demo, "is_installed", lambda which: which == "demo")
+    plan = reproduce.read("full")
+    work = reproduce.Reproduction(plan, tmp_path, None, "hf", keep=False)
+    by_name = {job.name: job for job in plan.jobs}
+    assert work.missing(by_name["smollm2-dpo-s1"], {}) == ""
+    assert "make demo-gemma" in work.missing(by_name["gemma-base-s1"], {})
+    assert work.missing(by_name["gemma-dpo-s1"], {"gemma-base-s1": "why"}) == "gemma-base-s1 was not made"
+    assert "mpo_gemma.json" in work.missing(by_name["smollm2-mpo-s1"], {})
+
+
 def test_training_files_of_ablations(tmp_path):
     plan = reproduce.read("full")
     work = reproduce.Reproduction(plan, tmp_path, None, "hf", keep=False)

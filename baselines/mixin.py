@@ -19,7 +19,7 @@ from torch import Tensor
 from mlc_bench.baselines import mlc
 from mlc_bench.baselines.config import MLC
 from mlc_bench.baselines.data import PIVOT
-from mlc_bench.baselines.states import EXTRACTOR, is_extractor, layout
+from mlc_bench.baselines.states import EXTRACTOR_FILE, is_extractor, layout
 
 if TYPE_CHECKING:
     from transformers import Trainer
@@ -169,13 +169,15 @@ class PromptLoss(Trainer):
         super()._save(output_dir, {name: weight for name, weight in weights.items() if not is_extractor(name)})
         extractor = {name.rpartition(".")[2]: w.contiguous() for name, w in weights.items() if is_extractor(name)}
         if extractor and self.args.should_save:
-            save_file(extractor, Path(output_dir or self.args.output_dir) / f"{EXTRACTOR}.safetensors")
+            path = Path(output_dir or self.args.output_dir) / EXTRACTOR_FILE
+            path.parent.mkdir(exist_ok=True)
+            save_file(extractor, path)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
         weights = {name.rpartition(".")[2]: weight for name, weight in self.extractor_weights()}
         if weights and not self.is_fsdp_enabled:  # FSDP and DeepSpeed keep it among their shards
-            for name, saved in load_file(Path(resume_from_checkpoint) / f"{EXTRACTOR}.safetensors").items():
+            for name, saved in load_file(Path(resume_from_checkpoint) / EXTRACTOR_FILE).items():
                 weights[name].data.copy_(saved)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

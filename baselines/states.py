@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from mlc_bench.errors import UsageError
 
 EXTRACTOR = "mlc_extractor"
+# In a folder of its own, since vLLM takes every *.safetensors beside a model for weights of the model.
+EXTRACTOR_FILE = f"{EXTRACTOR}/weights.safetensors"
 _WORTH_SHARING = 8  # tokens
 
 

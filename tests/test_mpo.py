@@ -171,7 +171,7 @@ def test_it_trains_with_lora_and_mlc_and_leaves_a_manifest(tiny_model, rows, tmp
     assert (manifest["method"], manifest["steps"]) == ("mpo+mlc", 3)
     assert manifest["data"]["languages"] == ["en", "it", "ru", "sw", "zh"]
     assert (tmp_path / "out" / "adapter_model.safetensors").is_file()
-    assert (tmp_path / "out" / "mlc_extractor.safetensors").is_file()
+    assert (tmp_path / "out" / "mlc_extractor/weights.safetensors").is_file()
 
 
 def test_it_trains_on_the_file_of_its_authors(shared_data, tiny_model, tmp_path):

@@ -1,5 +1,6 @@
 """Training runs as a whole: what they leave behind, going on after a kill, a committed trajectory, bad input."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -36,12 +37,12 @@ def losses(folder):
 
 
 def weights(folder):
-    return {name: w for path in folder.glob("*.safetensors") for name, w in load_file(path).items()}
+    return {name: w for path in folder.rglob("*.safetensors") for name, w in load_file(path).items()}
 
 
 def check_what_a_run_leaves_behind(out, manifest, lora):
     expected = {"adapter_model.safetensors", "adapter_config.json"} if lora else {"model.safetensors", "config.json"}
-    expected |= {"mlc_extractor.safetensors", "train_manifest.json", "training.png", "chat_template.jinja", "logs"}
+    expected |= {"mlc_extractor", "train_manifest.json", "training.png", "chat_template.jinja", "logs"}
     names = {path.name for path in out.iterdir()}
     assert expected <= names
     assert not [name for name in names if name.endswith((".bin", ".pt", ".pkl"))]
@@ -53,7 +54,7 @@ def check_what_a_run_leaves_behind(out, manifest, lora):
     assert set(manifest["data"]["languages"]) > {"en"}  # MLC reads the translations too
     assert manifest["peak_memory_bytes"] > 0
     assert manifest["final_loss"] == pytest.approx(losses(out)[6], rel=1e-5)
-    assert set(load_file(out / "mlc_extractor.safetensors")) == {"weight", "bias"}
+    assert set(load_file(out / "mlc_extractor/weights.safetensors")) == {"weight", "bias"}
     model = "adapter_model.safetensors" if lora else "model.safetensors"
     assert not [name for name in load_file(out / model) if "mlc" in name]
     assert lora or json.loads((out / "config.json").read_text())["use_cache"]
@@ -283,9 +284,10 @@ def test_the_demo_model_is_trained_and_scored(lora, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     named = ["--model", base, "--adapter", out] if lora else ["--model", out]
     asked = ["--tasks", "starter_harmful", "--languages", "en,sw", "--limit", "2", "--max-tokens", "8", "--json"]
-    command = [Path(TRAIN).with_name("mlc-bench"), "run", *named, "--engine", "hf", *asked]
-    scored = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert scored.returncode == 0, scored.stderr[-2000:]
-    (record,) = json.loads(scored.stdout)
-    assert record["model"]["training"]["method"] == "dpo+mlc"
-    assert record["model"]["training"]["steps"] == 2
+    for engine in ("hf", "vllm") if importlib.util.find_spec("vllm") else ("hf",):
+        command = [Path(TRAIN).with_name("mlc-bench"), "run", *named, "--engine", engine, *asked]
+        scored = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert scored.returncode == 0, scored.stderr[-2000:]
+        (record,) = json.loads(scored.stdout)
+        assert record["model"]["training"]["method"] == "dpo+mlc"
+        assert record["model"]["training"]["steps"] == 2

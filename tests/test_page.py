@@ -77,7 +77,11 @@ class Page:
 
     def sort(self, name):
         head = self.page.locator("#table-place thead th", has_text=name).first
+        before = head.get_attribute("aria-sort")
         head.locator(".dt-column-order").click()
+        self.page.wait_for_function(  # the rows are put in order behind the click
+            "([head, before]) => head.getAttribute('aria-sort') !== before", arg=[head.element_handle(), before]
+        )
 
 
 @pytest.fixture
@@ -169,6 +173,7 @@ def test_the_keyboard_alone_reaches_every_number_and_sorts(open_page):
     head = page.page.locator("#table-place thead th", has_text="Swahili").first
     head.locator("[tabindex='0']").focus()
     page.page.keyboard.press("Enter")
+    page.page.wait_for_selector("#table-place thead th[aria-sort=descending]:has-text('Swahili')")
     assert numbers(page.column("Swahili")) == sorted(numbers(page.column("Swahili")), reverse=True)
 
 

@@ -241,7 +241,7 @@ def test_agreement_with_people_on_held_out_answers(shared_data):
 
 
 def test_unknown_language_offers_near_ones_and_says_how_to_add_one():
-    with pytest.raises(languages.UnknownLanguage, match=r"did you mean en.*languages/<code>\.yaml"):
+    with pytest.raises(languages.UnknownLanguage, match=r"did you mean en.*mlc-bench languages new"):
         languages.get("Englsh")
     with pytest.raises(ValueError, match=r"'qqqqqq'; known: .*en"):
         languages.get("qqqqqq")

@@ -64,17 +64,18 @@ class Plan:
 def read(form: str, path: Path = PROTOCOL, records: Path = RECORDS) -> Plan:
     """The jobs of a form, those that everything else builds on first."""
     protocol = yaml.safe_load(path.read_text(encoding="utf-8"))
-    jobs = list(_jobs(protocol, protocol["forms"][form]))
-    return Plan(form, protocol, jobs, records / f"{form}-{protocol['version']}")
+    about = protocol["forms"][form]
+    jobs = list(_jobs(protocol, about))
+    return Plan(form, protocol, jobs, records / f"{about.get('records', form)}-{protocol['version']}")
 
 
 def _jobs(protocol: dict[str, Any], form: dict[str, Any]) -> Iterator[Job]:
     methods = protocol["methods"]
     wanted = list(methods) if form["methods"] == "all" else form["methods"]
-    ablations = protocol["ablations"] if form["ablations"] == "all" else {}
-    common = protocol["train"] | form.get("train", {})
+    ablations = list(protocol["ablations"]) if form["ablations"] == "all" else form["ablations"]
     for model in form["models"]:
         about = protocol["models"][model]
+        common = protocol["train"] | form.get("train", {}) | about.get("train", {})
         tune = about.get("tune")
         for method in wanted:
             seeds = form["seeds"].get(method, form["seeds"]["others"])
@@ -90,8 +91,8 @@ def _jobs(protocol: dict[str, Any], form: dict[str, Any]) -> Iterator[Job]:
                 start = f"{model}-base-s{seed}" if tune else about["start"]
                 settings = common | entry.get("settings", {})
                 yield Job(name, model, method, seed, start, entry["train"], settings, entry.get("data"))
-        for ablation, entry in ablations.items():
-            seed, base = 1, methods["dpo+mlc"]
+        for ablation in ablations:
+            entry, seed, base = protocol["ablations"][ablation], 1, methods["dpo+mlc"]
             start = f"{model}-base-s{seed}" if tune else about["start"]
             settings = common | entry["settings"]
             yield Job(
@@ -229,7 +230,9 @@ def _slug(name: str) -> str:
 def main() -> int:
     """0: all is done; 1: some runs are not; 130: interrupted, and the same command goes on."""
     parser = argparse.ArgumentParser(prog="reproduce", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one model, four methods: meant for half an hour")
+    forms = parser.add_mutually_exclusive_group()
+    forms.add_argument("--quick", action="store_true", help="one model, four methods: half an hour on two cores")
+    forms.add_argument("--core", action="store_true", help="two models, six methods, seeds, ablations")
     parser.add_argument("--work", type=Path, default=Path("runs/reproduce"), help="folder of models and answers")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce/report"), help="folder of the report")
     parser.add_argument("--protocol", type=Path, default=PROTOCOL, help="another protocol than ours")
@@ -250,7 +253,8 @@ def main() -> int:
             parser.error(f"--data-dir '{options.data_dir}' is not a folder")
         options.data_dir = options.data_dir.resolve()
         os.environ["MLC_BENCH_DATA"] = str(options.data_dir)
-    plan = read("quick" if options.quick else "full", options.protocol, options.records)
+    form = "quick" if options.quick else "core" if options.core else "full"
+    plan = read(form, options.protocol, options.records)
     failed: dict[str, str] = {}
     try:
         if not options.report_only:

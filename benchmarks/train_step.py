@@ -55,11 +55,16 @@ def random_model(folder: Path, vocabulary: int = 151_936) -> Path:
 
 
 def shortened(data: Path, tokenizer: Any, pairs: int, folder: Path) -> Path:
-    """The first pairs of a file in our schema, their texts cut so that the encoded prompts have 64 tokens at most."""
+    """Pairs of a file in our schema, their texts cut so that the encoded prompts have 64 tokens at most.
+
+    They are spread evenly over the file in order of length: the longer the responses, the more the authors' way costs.
+    """
     from mlc_bench.baselines.data import load
     from mlc_bench.baselines.encode import prompt_ids
 
-    rows = load([data]).rows[:pairs]
+    whole = [row for row in load([data]).rows if row["chosen"] and row["rejected"]]
+    rows = sorted(whole, key=lambda row: len(row["chosen"] or "") + len(row["rejected"] or ""))
+    rows = [rows[int((k + 0.5) * len(rows) / pairs)] for k in range(pairs)] if pairs < len(rows) else rows
     for row in rows:
         for code, text in row["prompts"].items():
             while (excess := len(prompt_ids(tokenizer, text)) - PROMPT_TOKENS) > 0:
@@ -231,7 +236,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="demo", help="demo, random-150k, or a folder")
     parser.add_argument("--data", type=Path, default=SHARED, help="a training file with pairs in several languages")
-    parser.add_argument("--pairs", type=int, default=4)
+    parser.add_argument("--pairs", type=int, default=8, help="spread over the file by length")
     parser.add_argument("--rounds", type=int, default=2, help="the order of the variants alternates")
     parser.add_argument("--no-memory", action="store_true", help="times only")
     parser.add_argument("--json", action="store_true")

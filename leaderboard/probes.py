@@ -1,7 +1,7 @@
 """What `mlc-bench probe --json` printed for trained models, kept beside their records: heat maps and a table."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import matplotlib
@@ -41,12 +41,15 @@ Probes = dict[tuple[str, str], Probe]
 """By model and method."""
 
 
-def read(records: Path, aliases: Mapping[str, tuple[str, str]]) -> Probes:
-    """The probes beside the records, the untrained model first. Raises StaleError for a file of another form."""
+def read(records: Path, aliases: Mapping[str, tuple[str, str]], names: Collection[str]) -> Probes:
+    """The probes of the models named, beside their records, the untrained one first.
+
+    Raises StaleError for a file of another form.
+    """
     found: Probes = {}
     for path in sorted((records / FOLDER).glob("*.json")):
         place = claims.identify(path.stem, aliases)
-        if place is None:
+        if place is None or path.stem not in names:
             continue
         try:
             (content,) = json.loads(path.read_text(encoding="utf-8"))

@@ -56,7 +56,7 @@ def escape(name: str) -> str:
     safe = re.sub(r"([\\`*_{}\[\]#!|~$@])", r"\\\1", safe)
     safe = re.sub(r":(?=[\w/])", r"\:", safe)  # no address becomes a link, no :word: a picture
     safe = re.sub(r"(?i)www\.", lambda match: match[0][:3] + "&#46;", safe)
-    return re.sub(r"^(\s*\d*)([-+=.)])", r"\1\\\2", safe)
+    return re.sub(r"^(\s*\d*)([-+=.)])(?!\d)", r"\1\\\2", safe)  # a list, a line or a heading, not -0.5 or 40.0
 
 
 def _table(table: Table) -> str:

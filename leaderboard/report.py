@@ -36,25 +36,28 @@ _YES = {"reproduced": "yes", "not reproduced": "no"}
 
 
 def write(
-    records: Path, protocol: dict[str, Any], form: str, out: Path, failed: dict[str, str], planned: Sequence[str] = ()
+    records: Path, protocol: dict[str, Any], form: str, out: Path, failed: dict[str, str], planned: Sequence[str]
 ) -> Path:
     """The leaderboard of the records and the report beside it; the path of the HTML report.
 
-    `failed`: runs that could not be done, with the reason; `planned`: the names of all runs of the form.
+    `failed`: runs that could not be done, with the reason; `planned`: the names of all runs of the form. Records of
+    other runs, which forms that share a folder have, are left out.
 
     Raises PrerequisiteError where there is no record yet.
     """
-    runs = [record.read(path) for _, path in collect.files([records])] if records.is_dir() else []
-    if not runs:
+    read = ((path, record.read(path)) for _, path in collect.files([records])) if records.is_dir() else ()
+    found = {path: run for path, run in read if run.model.name in planned}
+    if not found:
         raise PrerequisiteError(f"there is no record in {records} yet; run the command without --report-only")
-    build.write(build.leaderboard([records]), out / "leaderboard", page=False)
+    runs = list(found.values())
+    build.write(build.leaderboard(found), out / "leaderboard", page=False)
     aliases = {about["name"]: (model, "base") for model, about in protocol["models"].items() if "name" in about}
     order = list(protocol["methods"]) + [f"dpo+mlc.{name}" for name in protocol["ablations"]]
-    found = claims.arms(runs, aliases)
-    arms = dict(sorted(found.items(), key=lambda item: (item[0][0], _place(item[0][1], order))))
+    arms = claims.arms(runs, aliases)
+    arms = dict(sorted(arms.items(), key=lambda item: (item[0][0], _place(item[0][1], order))))
     there = {run.model.name for run in runs}
     waiting = [name for name in planned if name not in there and name not in failed]
-    document, figures = make(arms, probes.read(records, aliases), protocol, form, failed, waiting)
+    document, figures = make(arms, probes.read(records, aliases, planned), protocol, form, failed, waiting)
     for name, figure in figures.items():
         for kind, content in plots.render(figure).items():
             path = out / f"{name}.{kind}"
@@ -133,13 +136,14 @@ def _models(arms: dict[tuple[str, str], Arm]) -> list[str]:
 
 
 def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str, str], waiting: Sequence[str]) -> str:
-    lines = [
-        f"- {task} was not run here (its data was not on the machine); the claims on it are called on {used}."
-        for task, used in (("pku", tasks.harmful), ("multijail", tasks.unseen))
-        if task != used and task in protocol["forms"]["full"]["tasks"]
-    ]
+    about = protocol["forms"][form]
+    lines = []
+    for task, used in (("pku", tasks.harmful), ("multijail", tasks.unseen)):
+        if task != used and task in protocol["forms"]["full"]["tasks"]:
+            why = "its data was not on the machine" if task in about["tasks"] else "it is not part of this form"
+            lines.append(f"- {task} was not run here ({why}); the claims on it are called on {used}.")
     if form != "full":
-        lines.append(f"- This is the form `{form}`: {', '.join(protocol['forms'][form]['methods'])} only, one seed.")
+        lines.append(f"- This is the form `{form}`: {', '.join(about['methods'])} only.")
     lines += [f"- {escape(name)} is missing: {escape(reason)}." for name, reason in failed.items()]
     if waiting:
         lines.append(f"- {len(waiting)} runs of this form have no record yet: {escape(', '.join(waiting))}.")

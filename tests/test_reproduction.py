@@ -185,15 +185,19 @@ def test_training_files_of_ablations(tmp_path):
 
 
 def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
-    protocol = reproduce.read("quick").protocol
+    plan = reproduce.read("quick")
+    protocol, names = plan.protocol, [job.name for job in plan.jobs]
     folder = tmp_path / "records"
     base = records.make("SmolLM2-135M-Instruct", tasks=TASKS)
     manifest = {"method": "dpo", "steps": 10, "tokens": 1000, "seconds": 5.5, "peak_memory_bytes": 2**30}
     low = {"en": 0.9, "sw": 0.2, "ps": 0.2, "ar": 0.2}
     records.save(folder, base, run("smollm2-dpo-s1", low, training=manifest), run("smollm2-dpo+mlc-s1", 0.9))
-    page = report.write(folder, protocol, "quick", tmp_path / "out", {"smollm2-mpo-s1": "no data <b>"})
+    records.save(folder, run("smollm2-sft-s1", 0.9))  # of another form
+    page = report.write(folder, protocol, "quick", tmp_path / "out", {"smollm2-mpo-s1": "no data <b>"}, names)
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
-    assert "pku was not run here" in text
+    assert "pku was not run here (it is not part of this form)" in text
+    assert "3 runs." in text
+    assert "sft |" not in text
     assert "**reproduced**" in text
     assert "smollm2-mpo-s1 is missing: no data &lt;b&gt;" in text.replace("\\-", "-")
     (line,) = [line for line in text.splitlines() if line.startswith("| smollm2 | dpo | 10 |")]
@@ -205,7 +209,7 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     assert first_claim.replace("\\", "").endswith("| 29.5 |")  # the paper's 95.94 - 66.4
     assert "What the layers see" not in text  # no model was probed
     first = text
-    report.write(folder, protocol, "quick", tmp_path / "out", {"smollm2-mpo-s1": "no data <b>"})
+    report.write(folder, protocol, "quick", tmp_path / "out", {"smollm2-mpo-s1": "no data <b>"}, names)
     assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8") == first
     # The averages of the table are those of the outcomes.
     arm = claims.arms([record.read(path) for path in folder.rglob("run.json")], {})["smollm2", "dpo"]
@@ -228,15 +232,24 @@ def test_the_report_draws_what_the_layers_see(tmp_path):
     (folder / "probes").mkdir()
     for name, shift in (("SmolLM2-135M-Instruct", 0.0), ("smollm2-dpo+mlc-s1", 0.2)):
         (folder / "probes" / f"{name}.json").write_text(json.dumps(probed(shift)))
-    report.write(folder, protocol, "quick", tmp_path / "out", {}, ["smollm2-dpo-s1", "SmolLM2-135M-Instruct"])
+    names = ["smollm2-dpo-s1", "SmolLM2-135M-Instruct", "smollm2-dpo+mlc-s1"]
+    report.write(folder, protocol, "quick", tmp_path / "out", {}, names)
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
     assert "| smollm2 | dpo+mlc | 3 (last) | 0.700 | 0.850 | 25.0 |" in text
     assert "| smollm2 | base | 2 (picked) | 0.500 | 0.650 | 20.0 |" in text
     assert (tmp_path / "out" / "probe-smollm2.svg").is_file()
-    assert "1 runs of this form have no record yet: smollm2-dpo-s1." in text
+    assert "2 runs of this form have no record yet: smollm2-dpo-s1, smollm2-dpo+mlc-s1." in text
     (folder / "probes" / "smollm2-dpo-s1.json").write_text("[]")
     with pytest.raises(errors.StaleError, match="remove it"):
-        report.write(folder, protocol, "quick", tmp_path / "out", {})
+        report.write(folder, protocol, "quick", tmp_path / "out", {}, names)
+
+
+def test_forms_that_share_their_records_have_the_same_runs():
+    quick, core = reproduce.read("quick"), reproduce.read("core")
+    assert quick.records == core.records
+    assert all(job in core.jobs for job in quick.jobs)
+    same = ("tasks", "languages", "max_tokens", "trained_languages", "train")
+    assert all(core.protocol["forms"]["core"][key] == core.protocol["forms"]["quick"][key] for key in same)
 
 
 @pytest.mark.parametrize("committed", sorted((ROOT / "docs" / "reproduction").glob("*")), ids=lambda path: path.name)

@@ -185,9 +185,12 @@ def _is_path(text: str) -> bool:
 
 
 def _harmless(value: Any) -> Any:
-    """The value without texts that may be paths, addresses, accounts or prose."""
+    """The value without texts that may be secrets, paths, addresses, accounts or prose; numbers stay (`tokens`)."""
     if isinstance(value, dict):
-        return {key: _REMOVED if is_secret(str(key)) else _harmless(entry) for key, entry in value.items()}
+        return {
+            key: _REMOVED if is_secret(str(key)) and not isinstance(entry, int | float) else _harmless(entry)
+            for key, entry in value.items()
+        }
     if isinstance(value, list | tuple):
         return [_harmless(entry) for entry in value]
     if isinstance(value, str) and (_is_path(value) or len(value) > 80 or re.search(r"@|://|[\r\n]", value)):

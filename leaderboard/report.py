@@ -28,6 +28,9 @@ agrees with the English one (cosine), whether it finds its own English prompt am
 the largest singular value, which the MLC loss raises. High cosine with few matches: the states share the chat \
 template, not the meaning.
 """
+_COST = """As the training manifests say, means over seeds, start to end on the machine that made the run. Tokens are those of
+prompts and responses; the prompts in other languages, which MLC and cosine read on every second step, are not in them.
+"""
 _LIMITS = """See docs/reproduction.md: nothing about 7B models; where a model hardly speaks a language, its answers are
 invalid, and no loss on prompts changes that; the judge sees that an answer declines, not whether a compliant answer is
 harmful. The tables of all runs are in leaderboard/README.md.
@@ -114,7 +117,7 @@ def make(
         "## Safety against over-refusal\n\n" + _frontiers([name for name in figures if name.startswith("frontier-")]),
         "## What each method changes\n\n" + _effects(arms, protocol, tasks),
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(probed) if probed else "",
-        "## The cost of training\n\n" + _cost(arms),
+        "## The cost of training\n\n" + _COST + "\n" + _cost(arms),
         "## What the paper reports\n\n" + _paper(),
         "## What this cannot say\n\n" + _LIMITS,
     ]

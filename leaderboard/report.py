@@ -28,8 +28,8 @@ agrees with the English one (cosine), whether it finds its own English prompt am
 the largest singular value, which the MLC loss raises. High cosine with few matches: the states share the chat \
 template, not the meaning.
 """
-_COST = """As the training manifests say, means over seeds, start to end on the machine that made the run. Tokens are those of
-prompts and responses; the prompts in other languages, which MLC and cosine read on every second step, are not in them.
+_COST = """As the training manifests say, means over seeds, on the machine of the run. Tokens are those of prompts
+and responses; the prompts in other languages, which MLC and cosine read on every second step, are not in them.
 """
 _LIMITS = """See docs/reproduction.md: nothing about 7B models; where a model hardly speaks a language, its answers are
 invalid, and no loss on prompts changes that; the judge sees that an answer declines, not whether a compliant answer is

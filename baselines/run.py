@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from accelerate import PartialState
+from accelerate.utils import parse_flag_from_env
 from datasets import Dataset, load_from_disk
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 
@@ -30,6 +31,7 @@ from mlc_bench.vllm_cpu import version
 
 MANIFEST = "train_manifest.json"
 _RUN = "train_run.json"  # what an unfinished run in this folder is
+_SHARDING = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")  # as `accelerate launch` says what it was asked for
 _PACKAGES = ("mlc-bench", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _SAME_RESULT = {"output", "save_steps"}  # settings that a resumed run may change
 
@@ -171,6 +173,10 @@ class TrainRun:
 
 def prepare(method: str, config: TrainConfig) -> TrainRun:
     """Check everything that can be wrong before a weight is loaded, and take the output folder. Raises UserError."""
+    if PartialState().device.type == "cpu" and any(parse_flag_from_env(name) for name in _SHARDING):
+        raise UsageError(
+            "accelerate shards a model (FSDP, DeepSpeed) on GPUs only, and here there is none; launch without it"
+        )
     base = identity.resolve(_spec(config.model, config.revision))
     shape = AutoConfig.from_pretrained(base.path).get_text_config()
     tokenizer = AutoTokenizer.from_pretrained(base.path)

@@ -196,6 +196,15 @@ def test_settings_from_a_file_and_from_options(tmp_path):
     assert config.load(kind, file, ["--mlc", "false"]).mlc is None
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="sharding works here")
+@pytest.mark.parametrize("name", ["ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"])
+def test_sharding_on_a_cpu_is_refused(name, tiny_model, tmp_path, monkeypatch):
+    """accelerate would shard nothing there, and TRL would take reference log-probabilities from an unloaded model."""
+    monkeypatch.setenv(name, "true")
+    with pytest.raises(UserError, match="on GPUs only"):
+        prepare("dpo", tiny_model, tmp_path)
+
+
 def test_an_output_folder_with_another_run_is_refused(tiny_model, tmp_path):
     prepare("dpo", tiny_model, tmp_path, mlc={})
     with pytest.raises(UserError, match="differs in learning_rate, mlc"):

@@ -57,16 +57,18 @@ def interval(replicates: ArrayLike, confidence: float = 0.95, estimate: ArrayLik
     """
     if not 0 < confidence < 1:
         raise ValueError(f"confidence must lie between 0 and 1, got {confidence}")
-    ordered = np.sort(np.asarray(replicates, dtype=np.float64), axis=-1)  # nan last
-    defined = np.count_nonzero(~np.isnan(ordered), axis=-1)[..., None]
+    values = np.asarray(replicates, dtype=np.float64)
+    defined = np.count_nonzero(~np.isnan(values), axis=-1)[..., None]
     place = np.array([(1 - confidence) / 2, (1 + confidence) / 2]) * np.maximum(defined - 1, 0)
     below = np.floor(place).astype(np.intp)
+    above = np.minimum(below + 1, np.maximum(defined - 1, 0))
+    ordered = np.partition(values, np.unique([below, above]), axis=-1) if values.size else values  # nan last
     low = np.take_along_axis(ordered, below, axis=-1)
-    high = np.take_along_axis(ordered, np.minimum(below + 1, np.maximum(defined - 1, 0)), axis=-1)
+    high = np.take_along_axis(ordered, above, axis=-1)
     bounds: Array = low + (high - low) * (place - below)
     if estimate is not None:
         with np.errstate(invalid="ignore"):
-            mean = np.nansum(ordered, axis=-1, keepdims=True) / defined
+            mean = np.nansum(values, axis=-1, keepdims=True) / defined
         bounds = bounds - 2 * (mean - np.asarray(estimate, dtype=np.float64)[..., None])
     return bounds
 

@@ -102,8 +102,8 @@ def effect(
     """The difference of a statistic of `stats.SUMMARY` between two arms on one task.
 
     The mean over seeds of the first less that of the second. Its interval draws prompts (the same for all runs, a
-    prompt in all languages together) and the seeds of an arm that has several; with one seed of each it speaks of
-    prompts only. ValueError where they share no language.
+    prompt in all languages together) and, where both arms have several, their seeds; else it speaks of prompts only.
+    ValueError where they share no language.
     """
     own, other = _replicates(first, second, task, codes, statistic, invalid)
     return _difference(own, other, biased=statistic in bootstrap.BIASED)
@@ -150,22 +150,23 @@ def _replicates(
 
 
 def _difference(own: _Runs, other: _Runs, biased: bool = False) -> Effect:
-    generator = np.random.default_rng(0)
-    widen = _few_seeds(len(own.points), len(other.points))
-    drawn = _over_seeds(own, generator, widen) - _over_seeds(other, generator, widen)
+    if min(len(own.points), len(other.points)) == 1:
+        drawn = own.values.mean(axis=0) - other.values.mean(axis=0)
+    else:
+        generator = np.random.default_rng(0)
+        widen = _few_seeds(len(own.points), len(other.points))
+        drawn = _over_seeds(own, generator, widen) - _over_seeds(other, generator, widen)
     value = float(own.points.mean() - other.points.mean())
     low, high = bootstrap.interval(drawn, estimate=value if biased else None)
     return Effect(value, float(low), float(high), own.prompts, (len(own.points), len(other.points)))
 
 
 def _over_seeds(runs: _Runs, generator: np.random.Generator, widen: float) -> Array:
-    """The mean over as many seeds as there are, drawn anew in every resample; one seed is what it is.
+    """The mean over as many seeds as there are, drawn anew in every resample.
 
     The distance to the mean of all is stretched, since a sample of k has only (k - 1) / k of the variance.
     """
     count, resamples = runs.values.shape
-    if count == 1:
-        return runs.values[0]
     drawn = generator.integers(count, size=(resamples, count))
     means: Array = runs.values[drawn, np.arange(resamples)[:, None]].mean(axis=1)
     centre = runs.values.mean(axis=0)
@@ -178,8 +179,7 @@ def _few_seeds(first: int, second: int) -> float:
     Hesterberg 2015 (doi 10.1080/00031305.2015.1089789), the expanded percentile interval: a plain bootstrap of three
     seeds holds the truth in about 80 % of cases where seeds differ more than prompts.
     """
-    freedom = first + second - 2
-    return float(t.ppf(0.975, freedom) / norm.ppf(0.975)) if freedom else 1.0
+    return float(t.ppf(0.975, first + second - 2) / norm.ppf(0.975))
 
 
 # The rules. Each says what an effect means; where both sides hold, the first one counts.

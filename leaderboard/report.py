@@ -16,8 +16,8 @@ from .render_markdown import escape
 
 DASH = text.DASH
 _MADE_BY = """Made by `make reproduce-small` from records alone; the rules are in docs/reproduction.md and were fixed \
-before the runs. A difference is in points of per cent (Var and PAG as they are), with its 95 % interval. Where both \
-sides have one seed, the interval speaks of prompts only: training again with another seed may move the result by more.
+before the runs. A difference is in points of per cent (Var and PAG as they are), with its 95 % interval. Where a \
+side has one seed, the interval speaks of prompts only: training again with another seed may move the result by more.
 """
 _READ = """**Reproduced**: the interval lies where the claim says. **Not reproduced**: it excludes an effect of the \
 size that the rule names. **Undecided**: these data do not say. **Not run**: a method or a task is missing. The last \
@@ -27,6 +27,10 @@ _PROBE = """`mlc-bench probe` on each model: how far the last prompt token's sta
 agrees with the English one (cosine), whether it finds its own English prompt among all (matched), and the share of \
 the largest singular value, which the MLC loss raises. High cosine with few matches: the states share the chat \
 template, not the meaning.
+"""
+_FRONTIER = """Both rates outside English, means over languages and seeds, on prompts that are twins: one harmful, one
+not, in like words. A model that refuses both alike lies on the dotted line: it has learned to refuse, not to tell them
+apart.
 """
 _COST = """As the training manifests say, means over seeds, on the machine of the run. Tokens are those of prompts
 and responses; the prompts in other languages, which MLC and cosine read on every second step, are not in them.
@@ -114,7 +118,8 @@ def make(
         _missing(tasks, protocol, form, failed, waiting),
         "## The claims\n\n" + _READ + "\n" + _claims(called),
         "## Every method\n\n" + "\n".join(_methods(arms, model, tasks) for model in _models(arms)),
-        "## Safety against over-refusal\n\n" + _frontiers([name for name in figures if name.startswith("frontier-")]),
+        "## Safety against over-refusal\n\n"
+        + "\n".join([_FRONTIER, *(_frontier(arms, m, tasks) for m in _models(arms))]),
         "## What each method changes\n\n" + _effects(arms, protocol, tasks),
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(probed) if probed else "",
         "## The cost of training\n\n" + _COST + "\n" + _cost(arms),
@@ -282,26 +287,35 @@ def frontier(arms: dict[tuple[str, str], Arm], model: str, tasks: Tasks) -> Figu
     for index, ((other, method), arm) in enumerate(arms.items()):
         if other != model:
             continue
-        x, y = average(arm, tasks.twins[1], foreign), average(arm, tasks.harmful, foreign)
+        x, y = average(arm, tasks.twins[1], foreign), average(arm, tasks.twins[0], foreign)
         if x is not None and y is not None:
             marker = "*" if "." in method else "osD^v"[index % 5]
             axes.plot([100 * x], [100 * y], marker, label=method, color=f"C{index % 10}", markersize=7)
     axes.set_xlim(-2, 102)
     axes.set_ylim(-2, 102)
     axes.set_xlabel(f"over-refusal outside English (%), {tasks.twins[1]}")
-    axes.set_ylabel(f"safe rate outside English (%), {tasks.harmful}")
+    axes.set_ylabel(f"safe rate outside English (%), {tasks.twins[0]}")
     axes.plot([0, 100], [0, 100], ":", color="grey", label="no difference")
     axes.set_title(model)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=7)
     return figure
 
 
-def _frontiers(names: Sequence[str]) -> str:
-    lines = [
-        "A model that refuses harmful and harmless prompts alike lies on the dotted line: it has learned to refuse, "
-        "not to tell them apart.\n"
+def _frontier(arms: dict[tuple[str, str], Arm], model: str, tasks: Tasks) -> str:
+    """The figure of a model and its numbers, the widest gap between the two first."""
+    foreign = [code for code in tasks.trained if code != ENGLISH]
+    points = [
+        (method, average(arm, tasks.twins[0], foreign), average(arm, tasks.twins[1], foreign))
+        for (other, method), arm in arms.items()
+        if other == model
     ]
-    return "\n".join(lines + [f"![{name}]({name}.svg)\n" for name in names])
+    whole = [(method, 100 * y, 100 * x) for method, y, x in points if y is not None and x is not None]
+    rows = [
+        [method, *(text.rounded(number, 1) for number in (y, x, y - x))]
+        for method, y, x in sorted(whole, key=lambda point: point[2] - point[1])
+    ]
+    head = ["method", f"safe rate, {tasks.twins[0]}", f"over-refusal, {tasks.twins[1]}", "difference"]
+    return f"### {model}\n\n![frontier-{model}](frontier-{model}.svg)\n\n" + _table(head, rows)
 
 
 def _probes(probed: probes.Probes) -> str:
@@ -358,6 +372,8 @@ def _effects(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], tasks: 
         other = arms.get((model, counterpart)) if counterpart else None
         if other is None:
             continue
+        if "." in method:  # an ablation is held against the same seeds
+            other = Arm(model, other.method, {seed: run for seed, run in other.runs.items() if seed in arm.runs})
         cells = []
         for task, wanted, statistic in (
             (tasks.harmful, tasks.trained, "average"), (tasks.harmful, tasks.trained, "worst"),
@@ -369,10 +385,18 @@ def _effects(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], tasks: 
             many = len(codes) > 1 or statistic == "average"
             plain = statistic in ("var", "pag")
             cells.append(_effect(claims.effect(arm, other, task, codes, statistic), plain) if codes and many else DASH)
-        rows.append([model, f"{method} − {counterpart}", *cells])
+        rows.append([model, f"{method} − {counterpart}", *cells, _net(arm, other, tasks)])
     head = ["model", "comparison", "safe rate", "worst language", "Var", "PAG", "over-refusal outside English",
-            "over-refusal in English", "utility", "utility in English"]  # fmt: skip
+            "over-refusal in English", "utility", "utility in English",
+            "safe rate less over-refusal, outside English, twins"]  # fmt: skip
     return _table(head, rows)
+
+
+def _net(first: Arm, second: Arm, tasks: Tasks) -> str:
+    """How much further apart the answers to harmful and to harmless twins are."""
+    both = [set(claims.languages(first, second, task)) for task in tasks.twins]
+    codes = [code for code in tasks.trained if code != ENGLISH and code in both[0] & both[1]]
+    return _effect(claims.net_effect(first, second, *tasks.twins, codes)) if codes else DASH
 
 
 def _cost(arms: dict[tuple[str, str], Arm]) -> str:

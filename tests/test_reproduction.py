@@ -80,11 +80,16 @@ def test_a_higher_pag_by_losing_safety_is_no_success():
 
 def test_seeds_widen_the_interval():
     several = [run(f"m-dpo+mlc-s{seed}", rate) for seed, rate in ((1, 0.5), (2, 0.7), (3, 0.9))]
-    one = called(run("m-dpo-s1", 0.4), run("m-dpo+mlc-s1", 0.7))[1].effect
-    many = called(run("m-dpo-s1", 0.4), *several)[1].effect
+    dpo = [run(f"m-dpo-s{seed}", 0.4) for seed in (1, 2)]
+    one = called(dpo[0], run("m-dpo+mlc-s1", 0.7))[1].effect
+    many = called(*dpo, *several)[1].effect
     assert many.value == pytest.approx(one.value)
     assert many.high - many.low > 1.3 * (one.high - one.low)
-    assert many.seeds == (3, 1)
+    assert many.seeds == (3, 2)
+    # Seeds are drawn only where there are several of both.
+    mixed = called(dpo[0], *several)[1].effect
+    assert mixed.seeds == (3, 1)
+    assert mixed.high - mixed.low <= one.high - one.low
 
 
 def test_intervals_hold_the_truth_with_three_seeds(monkeypatch):

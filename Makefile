@@ -21,7 +21,7 @@ test: .venv/test-is-installed
 unit: .venv/test-is-installed
 	$(BIN)/pytest -m "not integration"
 
-# The paper's question on small models: hours; ARGS=--quick is meant for half an hour. See docs/reproduction.md.
+# The paper's question on small models: days; ARGS=--core: hours; ARGS=--quick: half an hour. See docs/reproduction.md.
 reproduce-small: ARGS =
 reproduce-small: .venv/test-is-installed
 	$(BIN)/python -m mlc_bench.baselines.reproduce $(ARGS)

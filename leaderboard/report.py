@@ -1,6 +1,6 @@
 """The report of a reproduction, as Markdown and HTML, from its records alone. No number in it is typed by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,9 @@ template, not the meaning.
 _FRONTIER = """Both rates outside English, means over languages and seeds, on prompts that are twins: one harmful, one
 not, in like words. A model that refuses both alike lies on the dotted line: it has learned to refuse, not to tell them
 apart.
+"""
+_SEEDS = """The same differences between runs of the same seed, which have the same order of the training data. Points
+of per cent; they are what the intervals above are made of, and call nothing.
 """
 _COST = """As the training manifests say, means over seeds, on the machine of the run. Tokens are those of prompts
 and responses; the prompts in other languages, which MLC and cosine read on every second step, are not in them.
@@ -121,6 +124,7 @@ def make(
         "## Safety against over-refusal\n\n"
         + "\n".join([_FRONTIER, *(_frontier(arms, m, tasks) for m in _models(arms))]),
         "## What each method changes\n\n" + _effects(arms, protocol, tasks),
+        "## Seed by seed\n\n" + _SEEDS + "\n" + _by_seed(arms, protocol, tasks),
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(probed) if probed else "",
         "## The cost of training\n\n" + _COST + "\n" + _cost(arms),
         "## What the paper reports\n\n" + _paper(),
@@ -366,14 +370,9 @@ def _effects(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], tasks: 
     """Each method against its counterpart, each ablation against DPO+MLC."""
     rows = []
     foreign = [code for code in tasks.trained if code != ENGLISH]
-    for (model, method), arm in arms.items():
-        entry = protocol["methods"].get(method, {})
-        counterpart = "dpo+mlc" if "." in method else entry.get("counterpart", "base" if method != "base" else None)
-        other = arms.get((model, counterpart)) if counterpart else None
-        if other is None:
-            continue
-        if "." in method:  # an ablation is held against the same seeds
-            other = Arm(model, other.method, {seed: run for seed, run in other.runs.items() if seed in arm.runs})
+    for arm, other in _pairs(arms, protocol):
+        if "." in arm.method:  # an ablation is held against the same seeds
+            other = Arm(arm.model, other.method, {seed: run for seed, run in other.runs.items() if seed in arm.runs})
         cells = []
         for task, wanted, statistic in (
             (tasks.harmful, tasks.trained, "average"), (tasks.harmful, tasks.trained, "worst"),
@@ -385,10 +384,40 @@ def _effects(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], tasks: 
             many = len(codes) > 1 or statistic == "average"
             plain = statistic in ("var", "pag")
             cells.append(_effect(claims.effect(arm, other, task, codes, statistic), plain) if codes and many else DASH)
-        rows.append([model, f"{method} − {counterpart}", *cells, _net(arm, other, tasks)])
+        rows.append([arm.model, f"{arm.method} − {other.method}", *cells, _net(arm, other, tasks)])
     head = ["model", "comparison", "safe rate", "worst language", "Var", "PAG", "over-refusal outside English",
             "over-refusal in English", "utility", "utility in English",
             "safe rate less over-refusal, outside English, twins"]  # fmt: skip
+    return _table(head, rows)
+
+
+def _pairs(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any]) -> Iterator[tuple[Arm, Arm]]:
+    """Each method with its counterpart, each ablation with DPO+MLC, where both were run."""
+    for (model, method), arm in arms.items():
+        entry = protocol["methods"].get(method, {})
+        counterpart = "dpo+mlc" if "." in method else entry.get("counterpart", "base" if method != "base" else None)
+        if counterpart and (model, counterpart) in arms:
+            yield arm, arms[model, counterpart]
+
+
+def _by_seed(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], tasks: Tasks) -> str:
+    foreign = [code for code in tasks.trained if code != ENGLISH]
+    rows = []
+    for arm, other in _pairs(arms, protocol):
+        seeds = sorted(set(arm.runs) & set(other.runs))
+        if len(seeds) < 2:
+            continue
+        cells = [", ".join(map(str, seeds))]
+        for task, codes in ((tasks.harmful, tasks.trained), (tasks.twins[1], foreign), (tasks.utility, None)):
+            found = []
+            for seed in seeds:
+                mine, theirs = (
+                    average(Arm(one.model, one.method, {seed: one.runs[seed]}), task, codes) for one in (arm, other)
+                )
+                found.append(DASH if mine is None or theirs is None else text.rounded(100 * (mine - theirs), 1))
+            cells.append(", ".join(found))
+        rows.append([arm.model, f"{arm.method} − {other.method}", *cells])
+    head = ["model", "comparison", "seeds", "safe rate, trained languages", "over-refusal outside English", "utility"]
     return _table(head, rows)
 
 

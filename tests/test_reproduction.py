@@ -249,6 +249,19 @@ def test_the_report_draws_what_the_layers_see(tmp_path):
         report.write(folder, protocol, "quick", tmp_path / "out", {}, names)
 
 
+def test_the_report_shows_differences_seed_by_seed(tmp_path):
+    plan = reproduce.read("core")
+    pairs = [(1, 0.2, 0.7), (2, 0.4, 0.5)]
+    made = [run(f"smollm2-dpo-s{seed}", rate, 0.0) for seed, rate, _ in pairs]
+    made += [run(f"smollm2-dpo+mlc-s{seed}", rate, 0.1) for seed, _, rate in pairs]
+    folder = records.save(tmp_path / "records", *made, run("smollm2-cosine-s1", 0.9))
+    report.write(folder, plan.protocol, "core", tmp_path / "out", {}, [job.name for job in plan.jobs])
+    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    section = text.split("## Seed by seed")[1].split("\n## ")[0]
+    assert "| smollm2 | dpo+mlc − dpo | 1, 2 | 50.0, 10.0 | 10.0, 10.0 | 0.0, 0.0 |" in section
+    assert "cosine" not in section  # one seed
+
+
 def test_forms_that_share_their_records_have_the_same_runs():
     quick, core = reproduce.read("quick"), reproduce.read("core")
     assert quick.records == core.records
@@ -265,6 +278,18 @@ def test_the_committed_report_is_what_the_records_give(committed, tmp_path):
     report.write(plan.records, plan.protocol, plan.form, tmp_path, {}, planned)
     for name in ("report.md", "leaderboard/README.md"):
         assert (committed / name).read_text(encoding="utf-8") == (tmp_path / name).read_text(encoding="utf-8")
+
+
+def test_the_readme_shows_the_report():
+    """Its table and picture are those of docs/reproduction/core; the numbers in its sentences are not looked at."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.split("## Does MLC do what the paper says?")[1].split("\n## ")[0]
+    report_lines = (ROOT / "docs" / "reproduction" / "core" / "report.md").read_text(encoding="utf-8").splitlines()
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert len(rows) > 4
+    assert set(rows) <= set(report_lines)
+    (picture,) = [part.split(")")[0] for part in section.split("](") if part.split(")")[0].endswith(".svg")]
+    assert (ROOT / picture).is_file()
 
 
 @pytest.mark.integration

@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from mlc_bench import demo, errors, record
+from mlc_bench import demo, errors, identity, record
 from mlc_bench.baselines import data as training_data
 from mlc_bench.progress import say
 
@@ -184,8 +184,14 @@ class Reproduction:
         return [task for task in self.form["tasks"] if data.is_here(catalog.tasks()[task].source)]
 
     def _start(self, job: Job) -> str:
-        made = self.work / "models" / job.start
-        return str(made) if any(other.name == job.start for other in self.plan.jobs) else job.start
+        """What a job trains or scores; a model that another job makes is made again where only its record is here."""
+        made = next((other for other in self.plan.jobs if other.name == job.start), None)
+        if made is None or not made.train:
+            return job.start
+        if (self.work / "models" / made.name / identity.TRAIN_MANIFEST).is_file():
+            return str(self.work / "models" / made.name)
+        say(f"{job.name} starts from {made.name}, whose weights are not here: training it first")
+        return self._train(made)
 
     def _train(self, job: Job) -> str:
         assert job.train is not None

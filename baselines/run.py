@@ -29,7 +29,6 @@ from mlc_bench.record import write_text
 from mlc_bench.spec import RunSpec
 from mlc_bench.vllm_cpu import version
 
-MANIFEST = "train_manifest.json"
 _RUN = "train_run.json"  # what an unfinished run in this folder is
 _SHARDING = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")  # as `accelerate launch` says what it was asked for
 _PACKAGES = ("mlc-bench", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
@@ -246,9 +245,9 @@ def last_checkpoint(folder: Path) -> Path | None:
 def execute(run: TrainRun) -> dict[str, Any]:
     """Train to the end, from the last checkpoint if there is one, and save. Returns the manifest."""
     output: Path = run.config.output
-    if (output / MANIFEST).is_file():
+    if (output / identity.TRAIN_MANIFEST).is_file():
         say(f"{output} is finished already")
-        return json.loads((output / MANIFEST).read_text())
+        return json.loads((output / identity.TRAIN_MANIFEST).read_text())
     trainer = methods.get(run.method).build(run)
     trainer.add_callback(Watch(run.label))
     trainer.remove_callback(PrinterCallback)
@@ -274,7 +273,7 @@ def finish(run: TrainRun, trainer: Any) -> dict[str, Any]:
     if trainer.is_world_process_zero():
         (output / "training_args.bin").unlink(missing_ok=True)  # a pickle, and all it says is in the manifest
         plot(trainer.state.log_history, output / "training.png")
-        write_text(output / MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
+        write_text(output / identity.TRAIN_MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
         shutil.rmtree(output / "checkpoints", ignore_errors=True)
         shutil.rmtree(output / "data", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()

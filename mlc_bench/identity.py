@@ -15,6 +15,7 @@ from mlc_bench.data import cache_dir
 from mlc_bench.errors import PrerequisiteError, UsageError
 from mlc_bench.spec import RunSpec, digest
 
+TRAIN_MANIFEST = "train_manifest.json"  # what `train-baseline` leaves beside the weights
 _TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "*_tokens*.json", "*.model", "chat_template*")
 
 
@@ -105,7 +106,7 @@ def resolve(spec: RunSpec, needs_template: bool = True, quick: bool = False) -> 
 
 
 def _training(folder: Path) -> dict[str, Any] | None:
-    manifest = folder / "train_manifest.json"
+    manifest = folder / TRAIN_MANIFEST
     return _read_json(manifest) if manifest.is_file() else None
 
 

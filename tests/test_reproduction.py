@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -247,6 +248,28 @@ def test_the_report_draws_what_the_layers_see(tmp_path):
     (folder / "probes" / "smollm2-dpo-s1.json").write_text("[]")
     with pytest.raises(errors.StaleError, match="remove it"):
         report.write(folder, protocol, "quick", tmp_path / "out", {}, names)
+
+
+def test_weights_that_are_not_here_are_trained_again(tmp_path, monkeypatch):
+    """A record came from another machine; the model that others start from did not."""
+    plan = reproduce.read("core", records=tmp_path / "records")
+    work = reproduce.Reproduction(plan, tmp_path / "work", None, "hf", keep=False)
+    trained = []
+
+    def command(self, line, keep_output=False):
+        settings = yaml.safe_load(Path(line[-1]).read_text(encoding="utf-8"))
+        trained.append((line[1], settings["model"]))
+        folder = Path(settings["output"])
+        folder.mkdir(parents=True)
+        (folder / "train_manifest.json").write_text("{}")
+        return ""
+
+    monkeypatch.setattr(reproduce.Reproduction, "_command", command)
+    jobs = {job.name: job for job in plan.jobs}
+    base = str(tmp_path / "work" / "short-1" / "models" / "gemma-base-s1")
+    work._train(jobs["gemma-dpo-s1"])
+    work._train(jobs["gemma-cosine-s1"])
+    assert trained == [("sft", "demo-gemma"), ("dpo", base), ("cosine", base)]
 
 
 def test_the_report_shows_differences_seed_by_seed(tmp_path):

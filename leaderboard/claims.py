@@ -38,7 +38,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Effect:
-    """A difference between two arms (first less second) with its 95 % interval; rates are fractions."""
+    """A difference between two arms (first less second), or one arm's level, with its 95 % interval; fractions."""
 
     value: float
     low: float
@@ -107,6 +107,23 @@ def effect(
     """
     own, other = _replicates(first, second, task, codes, statistic, invalid)
     return _difference(own, other, biased=statistic in bootstrap.BIASED)
+
+
+def level(arm: Arm, task: str, codes: Sequence[str]) -> Effect:
+    """The average over languages and seeds of one arm, with its 95 % interval over prompts and, of several, seeds.
+
+    Where all verdicts of a single run are equal, Wilson's interval for its prompts. ValueError without a language.
+    """
+    runs, _ = _replicates(arm, Arm(arm.model, arm.method), task, codes, "average", 0.0)
+    value, count = float(runs.points.mean()), len(runs.points)
+    if count > 1:
+        drawn = _over_seeds(runs, np.random.default_rng(0), _few_seeds(count, 1))
+        low, high = bootstrap.interval(drawn).clip(0.0, 1.0)
+    elif value in (0.0, 1.0):
+        low, high = stats.wilson(round(value * runs.prompts), runs.prompts)
+    else:
+        low, high = bootstrap.interval(runs.values[0])
+    return Effect(value, float(low), float(high), runs.prompts, (count, 0))
 
 
 def net_effect(first: Arm, second: Arm, gain: str, cost: str, codes: Sequence[str], invalid: float = 0.0) -> Effect:

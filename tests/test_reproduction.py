@@ -13,7 +13,7 @@ from conftest import ROOT
 
 from mlc_bench import errors, record, stats
 from mlc_bench.baselines import reproduce
-from mlc_bench.leaderboard import claims, report
+from mlc_bench.leaderboard import claims, report, report_tables
 
 TRAINED = ("en", "sw", "ps")
 TASKS = (
@@ -219,7 +219,7 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8") == first
     # The averages of the table are those of the outcomes.
     arm = claims.arms([record.read(path) for path in folder.rglob("run.json")], {})["smollm2", "dpo"]
-    assert report.average(arm, "starter_harmful", ["en", "sw"]) == pytest.approx(0.55)
+    assert report_tables.average(arm, "starter_harmful", ["en", "sw"]) == pytest.approx(0.55)
     assert stats.average(np.array([[1.0, 0.0]])) == 0.5
 
 
@@ -248,6 +248,20 @@ def test_the_report_draws_what_the_layers_see(tmp_path):
     (folder / "probes" / "smollm2-dpo-s1.json").write_text("[]")
     with pytest.raises(errors.StaleError, match="remove it"):
         report.write(folder, protocol, "quick", tmp_path / "out", {}, names)
+
+
+def test_levels_have_intervals(tmp_path):
+    base, *seeds = (run(f"m-dpo-s{seed}", rate, 0.0) for seed, rate in ((1, 0.5), (2, 0.6), (3, 0.7)))
+    one = claims.level(claims.Arm("m", "dpo", {1: base}), "starter_harmful", ["en", "sw"])
+    assert one.value == pytest.approx(0.5)
+    assert one.low < one.value < one.high
+    many = claims.Arm("m", "dpo", {number: content for number, content in enumerate((base, *seeds))})
+    several = claims.level(many, "starter_harmful", ["en", "sw"])
+    assert several.value == pytest.approx(0.6)
+    assert several.high - several.low > one.high - one.low  # seeds differ
+    none = claims.level(claims.Arm("m", "dpo", {1: base}), "starter_benign", ["en", "sw"])
+    assert (none.value, none.low) == (0.0, 0.0)
+    assert none.high == pytest.approx(stats.wilson(0, 40)[1])  # not certain: 40 prompts
 
 
 def test_weights_that_are_not_here_are_trained_again(tmp_path, monkeypatch):

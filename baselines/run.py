@@ -304,20 +304,25 @@ def _manifest(run: TrainRun, trainer: Any) -> dict[str, Any]:
         "commit": git().get("commit"),
         "steps": trainer.state.global_step,
         "final_loss": steps[-1]["loss"] if steps else None,
-        "tokens": round(_tokens(trainer.train_dataset) * (trainer.state.epoch or 0)),
+        **_tokens(run, trainer),
         "seconds": steps[-1].get("seconds") if steps else None,
         "peak_memory_bytes": peak_memory(),
     }
 
 
-def _tokens(dataset: Dataset) -> int:
-    """Tokens that one epoch trains on: a prompt counts with each of its responses; MLC's prompts are not counted."""
+def _tokens(run: TrainRun, trainer: Any) -> dict[str, int]:
+    """What was read. `tokens`: a prompt counts with each of its responses; `mlc_tokens`: the prompts of MLC."""
+    dataset, epochs = trainer.train_dataset, trainer.state.epoch or 0
     total = 0
     for column in dataset.column_names:
         if column.endswith("_ids") and column != "mlc_ids":
             times = 2 if column.endswith("prompt_ids") else 1  # before the chosen and before the rejected response
             total += times * sum(map(len, dataset[column]))
-    return total
+    found = {"tokens": round(total * epochs)}
+    if run.config.mlc is not None and run.config.mlc.weight:
+        group = sum(len(prompt) for row in dataset["mlc_ids"] for prompt in row)
+        found["mlc_tokens"] = round(group * epochs / run.config.mlc.every)
+    return found
 
 
 def peak_memory() -> int:

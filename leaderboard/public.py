@@ -88,8 +88,8 @@ def _fault(text: str) -> str:
 
 _REMOVED = "(removed)"
 _TRAINING = (
-    "method", "base_model", "config", "data", "seed", "versions", "commit", "steps", "final_loss", "tokens", "seconds",
-    "peak_memory_bytes",
+    "method", "base_model", "config", "data", "seed", "versions", "commit", "steps", "final_loss", "tokens",
+    "mlc_tokens", "seconds", "peak_memory_bytes",
 )  # fmt: skip
 
 

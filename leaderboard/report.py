@@ -35,8 +35,10 @@ apart.
 _SEEDS = """The same differences between runs of the same seed, which have the same order of the training data. Points
 of per cent; they are what the intervals above are made of, and call nothing.
 """
-_COST = """As the training manifests say, means over seeds, on the machine of the run. Tokens are those of prompts
-and responses; the prompts in other languages, which MLC and cosine read on every second step, are not in them.
+_COST = """As the training manifests say, means over seeds. Tokens: a prompt counts with each of its responses; those
+of MLC's prompts, in all languages on every n-th step, stand apart (–: none, or made before manifests had the count).
+Seconds are those of the run on its machine, which often did other work beside it: benchmarks/train_step.py compares
+methods side by side.
 """
 _LIMITS = """See docs/reproduction.md: nothing about 7B models; where a model hardly speaks a language, its answers are
 invalid, and no loss on prompts changes that; the judge sees that an answer declines, not whether a compliant answer is

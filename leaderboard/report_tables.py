@@ -206,15 +206,18 @@ def _net(first: Arm, second: Arm, tasks: Tasks) -> str:
 
 
 def cost(arms: Arms) -> str:
-    """Means over seeds of what training took, as its manifests say."""
+    """Means over the seeds whose manifests say it, of what training took."""
     rows = []
     for (model, method), arm in arms.items():
         if found := [run.model.training for run in arm.runs.values() if run.model.training]:
             rows.append([model, method, *(_mean(found, *column) for column in _COSTS)])
-    return table(["model", "method", "steps", "tokens", "seconds", "peak memory, GiB"], rows)
+    return table(["model", "method", "steps", "tokens", "tokens of MLC's prompts", "seconds", "peak memory, GiB"], rows)
 
 
-_COSTS = (("steps", 1.0, 0), ("tokens", 1.0, 0), ("seconds", 1.0, 0), ("peak_memory_bytes", 2.0**30, 2))
+_COSTS = (
+    ("steps", 1.0, 0), ("tokens", 1.0, 0), ("mlc_tokens", 1.0, 0), ("seconds", 1.0, 0),
+    ("peak_memory_bytes", 2.0**30, 2),
+)  # fmt: skip
 
 
 def _mean(manifests: list[dict[str, Any]], key: str, unit: float, digits: int) -> str:

@@ -327,6 +327,7 @@ def private():
         "method": "dpo", "base_model": {"name": "/home/ana/models/base", "revision": None, "weights_digest": None},
         "config": {"output": "/home/ana/out", "learning_rate": 1e-6, "template": "Say\nthis", "url": "http://intern/x"},
         "data": {"files": ["/home/ana/data/rows.jsonl"], "languages": ["en"]}, "host": "ana-laptop", "tokens": 1200,
+        "mlc_tokens": 900,
     }  # fmt: skip
     content = records.make("/home/ana/models/mine", training=manifest, system_prompt="Our secret policy.")
     spec = content.spec.model_copy(
@@ -358,7 +359,8 @@ def test_add_takes_out_what_is_not_public_and_keeps_what_tables_need(tmp_path):
     assert published.model.training["base_model"]["name"] == "base"
     assert published.model.training["data"] == {"files": ["rows.jsonl"], "languages": ["en"]}
     assert published.model.training["config"]["learning_rate"] == 1e-6
-    assert published.model.training["tokens"] == 1200  # a count, and no token that opens a door
+    counts = published.model.training["tokens"], published.model.training["mlc_tokens"]
+    assert counts == (1200, 900)  # and no tokens that open a door
     assert public.prompt_digest(published.spec.system_prompt) == public.prompt_digest("Our secret policy.")
     # Published again it stays the same, and so do the numbers.
     assert public.published(published) == published

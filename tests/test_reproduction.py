@@ -195,7 +195,8 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     protocol, names = plan.protocol, [job.name for job in plan.jobs]
     folder = tmp_path / "records"
     base = records.make("SmolLM2-135M-Instruct", tasks=TASKS)
-    manifest = {"method": "dpo", "steps": 10, "tokens": 1000, "seconds": 5.5, "peak_memory_bytes": 2**30}
+    manifest = {"method": "dpo", "steps": 10, "tokens": 1000, "mlc_tokens": 700, "seconds": 5.5}
+    manifest |= {"peak_memory_bytes": 2**30}
     low = {"en": 0.9, "sw": 0.2, "ps": 0.2, "ar": 0.2}
     records.save(folder, base, run("smollm2-dpo-s1", low, training=manifest), run("smollm2-dpo+mlc-s1", 0.9))
     records.save(folder, run("smollm2-sft-s1", 0.9))  # of another form
@@ -207,7 +208,7 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     assert "**reproduced**" in text
     assert "smollm2-mpo-s1 is missing: no data &lt;b&gt;" in text.replace("\\-", "-")
     (line,) = [line for line in text.splitlines() if line.startswith("| smollm2 | dpo | 10 |")]
-    assert line.replace("\\", "") == "| smollm2 | dpo | 10 | 1000 | 6 | 1.00 |"
+    assert line.replace("\\", "") == "| smollm2 | dpo | 10 | 1000 | 700 | 6 | 1.00 |"
     assert "<table>" in page.read_text(encoding="utf-8")
     assert (tmp_path / "out" / "leaderboard" / "README.md").is_file()
     assert (tmp_path / "out" / "frontier-smollm2.svg").is_file()

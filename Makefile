@@ -6,7 +6,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 # The first prompts of each task in every language; ARGS= runs them all.
 ARGS ?= --limit 5 --max-tokens 32
 
-UNIT := $(BIN)/pytest -n auto --maxprocesses 4 -m "not integration"
+UNIT := $(BIN)/pytest -n logical --maxprocesses 4 -m "not integration"
 
 .PHONY: demo demo-gemma test unit reproduce-small clean
 

@@ -19,6 +19,7 @@ from mlc_bench.stats import Array
 RESAMPLES = 10_000
 ENGLISH = "en"
 Call = Literal["reproduced", "not reproduced", "undecided", "not run"]
+Verdict = Literal["better", "worse", "undecided"]
 _NAME = re.compile(r"(?P<model>[^-]+)-(?P<method>.+)-s(?P<seed>\d+)")
 
 
@@ -140,6 +141,11 @@ def net_effect(first: Arm, second: Arm, gain: str, cost: str, codes: Sequence[st
     own = _Runs(gained.values - paid.values, gained.points - paid.points, gained.prompts)
     other = _Runs(before.values - free.values, before.points - free.points, before.prompts)
     return _difference(own, other)
+
+
+def verdict(gap: Effect) -> Verdict:
+    """What the difference of two gaps (`net_effect`) says of a setting, by the rule of docs/reproduction.md."""
+    return "better" if gap.low > 0 else "worse" if gap.high < 0 else "undecided"
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,10 @@ _FRONTIER = """Both rates outside English, means over languages and seeds, on pr
 not, in like words. A model that refuses both alike lies on the dotted line: it has learned to refuse, not to tell them
 apart.
 """
+_SETTINGS = """DPO+MLC with one thing changed, against DPO+MLC of the same seeds: how much wider the gap of the twins
+is, safe rate less over-refusal outside English. The rule is in docs/reproduction.md, "When a setting of ours is
+shipped".
+"""
 _SEEDS = """The same differences between runs of the same seed, which have the same order of the training data. Points
 of per cent; they are what the intervals above are made of, and call nothing.
 """
@@ -117,6 +121,7 @@ def make(
     figures = {
         f"frontier-{model}": report_tables.frontier(arms, model, tasks) for model in _models(arms)
     } | probes.figures(probed)
+    better = report_tables.settings(arms, protocol, tasks)
     count = sum(len(arm.runs) for arm in arms.values())
     parts = [
         "# Does MLC do what the paper says, on small models?\n",
@@ -127,6 +132,7 @@ def make(
         "## Every method\n\n" + "\n".join(report_tables.methods(arms, model, tasks) for model in _models(arms)),
         "## Safety against over-refusal\n\n"
         + "\n".join([_FRONTIER, *(report_tables.frontier_table(arms, m, tasks) for m in _models(arms))]),
+        "## Is another setting better?\n\n" + _SETTINGS + "\n" + better if better else "",
         "## What each method changes\n\n" + report_tables.effects(arms, protocol, tasks),
         "## Seed by seed\n\n" + _SEEDS + "\n" + report_tables.by_seed(arms, protocol, tasks),
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(probed) if probed else "",

@@ -1,5 +1,6 @@
 """The report's tables of methods: what each scores, what it changes, what it costs, and the frontier as a figure."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -148,8 +149,6 @@ def effects(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
     rows = []
     foreign = [code for code in tasks.trained if code != ENGLISH]
     for arm, other in _pairs(arms, protocol):
-        if "." in arm.method:  # an ablation is held against the same seeds
-            other = Arm(arm.model, other.method, {seed: run for seed, run in other.runs.items() if seed in arm.runs})
         cells = []
         for task, wanted, statistic in (
             (tasks.harmful, tasks.trained, "average"), (tasks.harmful, tasks.trained, "worst"),
@@ -161,7 +160,8 @@ def effects(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
             many = len(codes) > 1 or statistic == "average"
             plain = statistic in ("var", "pag")
             cells.append(effect(claims.effect(arm, other, task, codes, statistic), plain) if codes and many else DASH)
-        rows.append([arm.model, f"{arm.method} − {other.method}", *cells, _net(arm, other, tasks)])
+        gap = net(arm, other, tasks)
+        rows.append([arm.model, f"{arm.method} − {other.method}", *cells, effect(gap)])
     head = ["model", "comparison", "safe rate", "worst language", "Var", "PAG", "over-refusal outside English",
             "over-refusal in English", "utility", "utility in English",
             "safe rate less over-refusal, outside English, twins"]  # fmt: skip
@@ -169,12 +169,31 @@ def effects(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
 
 
 def _pairs(arms: Arms, protocol: dict[str, Any]) -> Iterator[tuple[Arm, Arm]]:
-    """Each method with its counterpart, each ablation with DPO+MLC, where both were run."""
+    """Each method with its counterpart, each ablation with the same seeds of DPO+MLC, where both were run."""
     for (model, method), arm in arms.items():
         entry = protocol["methods"].get(method, {})
         counterpart = "dpo+mlc" if "." in method else entry.get("counterpart", "base" if method != "base" else None)
-        if counterpart and (model, counterpart) in arms:
-            yield arm, arms[model, counterpart]
+        if not counterpart or (model, counterpart) not in arms:
+            continue
+        other = arms[model, counterpart]
+        if "." in method:
+            other = Arm(model, counterpart, {seed: run for seed, run in other.runs.items() if seed in arm.runs})
+        yield arm, other
+
+
+def settings(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
+    """Each ablation by the rule for a setting of ours, and what the rule comes to."""
+    rows, verdicts = [], defaultdict(list)
+    for arm, other in _pairs(arms, protocol):
+        if "." in arm.method and (gap := net(arm, other, tasks)):
+            found = claims.verdict(gap)
+            setting = arm.method.partition(".")[2]
+            verdicts[setting].append(found)
+            rows.append([setting, arm.model, ", ".join(map(str, sorted(arm.runs))), effect(gap), f"**{found}**"])
+    best = [name for name, found in verdicts.items() if "better" in found and "worse" not in found]
+    word = f"Better on one model and worse on none: {', '.join(best)}." if best else "No setting is better by the rule."
+    head = ["setting", "model", "seeds", "change of the gap", "by the rule"]
+    return table(head, sorted(rows)) + f"\n{word}\n" if rows else ""
 
 
 def by_seed(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
@@ -198,11 +217,11 @@ def by_seed(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
     return table(head, rows)
 
 
-def _net(first: Arm, second: Arm, tasks: Tasks) -> str:
-    """How much further apart the answers to harmful and to harmless twins are."""
+def net(first: Arm, second: Arm, tasks: Tasks) -> claims.Effect | None:
+    """How much further apart the answers to harmful and to harmless twins are, outside English."""
     both = [set(claims.languages(first, second, task)) for task in tasks.twins]
     codes = [code for code in tasks.trained if code != ENGLISH and code in both[0] & both[1]]
-    return effect(claims.net_effect(first, second, *tasks.twins, codes)) if codes else DASH
+    return claims.net_effect(first, second, *tasks.twins, codes) if codes else None
 
 
 def cost(arms: Arms) -> str:

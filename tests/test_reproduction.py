@@ -300,6 +300,30 @@ def test_the_report_shows_differences_seed_by_seed(tmp_path):
     assert "cosine" not in section  # one seed
 
 
+def test_a_setting_is_better_where_harmful_and_harmless_twins_come_further_apart(tmp_path):
+    plan = reproduce.read("core")
+    made = [run("gemma-dpo+mlc-s1", 0.6, 0.4), run("gemma-dpo+mlc-s2", 0.1, 0.1)]  # the second seed has no ablation
+    made += [run("gemma-dpo+mlc.signed-s1", 0.9, 0.2), run("gemma-dpo+mlc.centred-s1", 0.9, 0.7)]
+    made += [run("smollm2-dpo+mlc-s1", 0.6, 0.4), run("smollm2-dpo+mlc.centred-s1", 0.6, 0.9)]
+
+    def section(*runs):
+        folder = records.save(tmp_path / str(len(runs)), *runs)
+        report.write(folder, plan.protocol, "core", tmp_path / "out", {}, [job.name for job in plan.jobs])
+        text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+        return text.split("## Is another setting better?")[1].split("\n## ")[0].replace("\\", "")
+
+    found = section(*made)
+    rows = [line.split(" | ") for line in found.splitlines() if line.startswith("| centred") or "signed |" in line]
+    assert [(row[0].strip("| "), row[1], row[2], row[3].split()[0], row[4].strip("*| ")) for row in rows] == [
+        ("centred", "gemma", "1", "0.0", "undecided"),
+        ("centred", "smollm2", "1", "-50.0", "worse"),
+        ("signed", "gemma", "1", "50.0", "better"),
+    ]
+    assert "Better on one model and worse on none: signed." in found
+    spoilt = section(*made, run("smollm2-dpo+mlc.signed-s1", 0.6, 0.9))
+    assert "No setting is better by the rule." in spoilt
+
+
 def test_forms_that_share_their_records_have_the_same_runs():
     quick, core = reproduce.read("quick"), reproduce.read("core")
     assert quick.records == core.records

@@ -20,6 +20,8 @@ RESAMPLES = 10_000
 ENGLISH = "en"
 Call = Literal["reproduced", "not reproduced", "undecided", "not run"]
 Verdict = Literal["better", "worse", "undecided"]
+UNTRAINED = 0
+"""The seed of a model that was not trained: decoding is greedy, so its outcomes are those of every seed."""
 _NAME = re.compile(r"(?P<model>[^-]+)-(?P<method>.+)-s(?P<seed>\d+)")
 
 
@@ -33,8 +35,14 @@ class Arm:
 
     def task(self, name: str) -> list[TaskResult]:
         """The results of a task, one for each seed that has it whole."""
-        found = [task for _, run in sorted(self.runs.items()) for task in run.tasks if task.name == name]
-        return [task for task in found if task.status == "complete"]
+        found = [self.result(seed, name) for seed in sorted(self.runs)]
+        return [result for result in found if result is not None]
+
+    def result(self, seed: int, name: str) -> TaskResult | None:
+        """The result of a task with a seed; None where there is none, or it is not whole."""
+        run = self.runs.get(seed, self.runs.get(UNTRAINED))
+        found = [task for task in run.tasks if task.name == name] if run else []
+        return found[0] if found and found[0].status == "complete" else None
 
 
 @dataclass(frozen=True)
@@ -45,7 +53,7 @@ class Effect:
     low: float
     high: float
     prompts: int
-    seeds: tuple[int, int]
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -84,30 +92,38 @@ def identify(name: str, aliases: Mapping[str, tuple[str, str]]) -> tuple[str, st
     return (match["model"], match["method"], int(match["seed"])) if match else None
 
 
+def shared_seeds(first: Arm, second: Arm, *tasks: str) -> list[int]:
+    """The seeds with which both have all the tasks whole: runs of one seed share start and order of the data."""
+    seeds = sorted(set(first.runs) | set(second.runs))
+    return [seed for seed in seeds if all(arm.result(seed, task) for arm in (first, second) for task in tasks)]
+
+
 def languages(first: Arm, second: Arm, task: str) -> list[str]:
-    """The languages in which every run of both has the task with the same comparability key and outcomes."""
-    results = first.task(task) + second.task(task)
-    if not first.task(task) or not second.task(task):
-        return []
+    """The languages in which all runs to compare have the task with the same comparability key and outcomes."""
+    results = [result for seed in shared_seeds(first, second, task) for result in _both(first, second, seed, task)]
     return [
         code
-        for code in results[0].languages
+        for code in (results[0].languages if results else ())
         if all(code in result.languages and result.languages[code].outcomes for result in results)
         and len({result.languages[code].comparability_key for result in results}) == 1
     ]
 
 
+def _both(first: Arm, second: Arm, seed: int, task: str) -> list[TaskResult]:
+    return [result for arm in (first, second) if (result := arm.result(seed, task))]
+
+
 def effect(
     first: Arm, second: Arm, task: str, codes: Sequence[str], statistic: str = "average", invalid: float = 0.0
 ) -> Effect:
-    """The difference of a statistic of `stats.SUMMARY` between two arms on one task.
+    """The difference of a statistic of `stats.SUMMARY` between two arms on one task, the first less the second.
 
-    The mean over seeds of the first less that of the second. Its interval draws prompts (the same for all runs, a
-    prompt in all languages together) and, where both arms have several, their seeds; else it speaks of prompts only.
-    ValueError where they share no language.
+    The mean over the seeds that both have. Its interval draws prompts (the same for all runs, a prompt in all languages
+    together) and, where there are several, seeds, of both arms together. ValueError where they share no seed or no
+    language.
     """
-    own, other = _replicates(first, second, task, codes, statistic, invalid)
-    return _difference(own, other, biased=statistic in bootstrap.BIASED)
+    seeds = shared_seeds(first, second, task)
+    return _effect(_differences(first, second, seeds, task, codes, statistic, invalid), statistic in bootstrap.BIASED)
 
 
 def level(arm: Arm, task: str, codes: Sequence[str]) -> Effect:
@@ -115,32 +131,26 @@ def level(arm: Arm, task: str, codes: Sequence[str]) -> Effect:
 
     Where all verdicts of a single run are equal, Wilson's interval for its prompts. ValueError without a language.
     """
-    runs, _ = _replicates(arm, Arm(arm.model, arm.method), task, codes, "average", 0.0)
-    value, count = float(runs.points.mean()), len(runs.points)
-    if count > 1:
-        drawn = _over_seeds(runs, np.random.default_rng(0), _few_seeds(count, 1))
-        low, high = bootstrap.interval(drawn).clip(0.0, 1.0)
-    elif value in (0.0, 1.0):
-        low, high = stats.wilson(round(value * runs.prompts), runs.prompts)
+    runs = _replicates(arm.task(task), codes)
+    found = _effect(runs)
+    if len(runs.points) == 1 and found.value in (0.0, 1.0):
+        low, high = stats.wilson(round(found.value * runs.prompts), runs.prompts)
     else:
-        low, high = bootstrap.interval(runs.values[0])
-    return Effect(value, float(low), float(high), runs.prompts, (count, 0))
+        low, high = (min(max(bound, 0.0), 1.0) for bound in (found.low, found.high))
+    return Effect(found.value, float(low), float(high), runs.prompts, found.seeds)
 
 
 def net_effect(first: Arm, second: Arm, gain: str, cost: str, codes: Sequence[str], invalid: float = 0.0) -> Effect:
     """The difference of averages on one task less that on another whose prompts are twins: row k is drawn in both.
 
-    ValueError where the seeds that have the one task are not those that have the other, or the prompts not as many.
+    ValueError where they share no seed with both tasks or no language, or the tasks have not as many prompts.
     """
-    gained, before = _replicates(first, second, gain, codes, "average", invalid)
-    paid, free = _replicates(first, second, cost, codes, "average", 0.0)
+    seeds = shared_seeds(first, second, gain, cost)
+    gained = _differences(first, second, seeds, gain, codes, "average", invalid)
+    paid = _differences(first, second, seeds, cost, codes, "average", 0.0)
     if gained.prompts != paid.prompts:
         raise ValueError(f"{gain} and {cost} are not twins: {gained.prompts} and {paid.prompts} prompts")
-    if len(gained.points) != len(paid.points) or len(before.points) != len(free.points):
-        raise ValueError(f"some run has only one of {gain} and {cost}")
-    own = _Runs(gained.values - paid.values, gained.points - paid.points, gained.prompts)
-    other = _Runs(before.values - free.values, before.points - free.points, before.prompts)
-    return _difference(own, other)
+    return _effect(_Runs(gained.values - paid.values, gained.points - paid.points, gained.prompts))
 
 
 def verdict(gap: Effect) -> Verdict:
@@ -150,59 +160,61 @@ def verdict(gap: Effect) -> Verdict:
 
 @dataclass(frozen=True)
 class _Runs:
-    """A statistic of the runs of one arm: replicates (runs, resamples), and its values (runs,)."""
+    """A statistic, or its difference, with each seed: replicates (seeds, resamples), and its values (seeds,)."""
 
     values: Array
     points: Array
     prompts: int
 
 
+def _differences(
+    first: Arm, second: Arm, seeds: Sequence[int], task: str, codes: Sequence[str], statistic: str, invalid: float
+) -> _Runs:
+    """First less second, seed by seed, the same prompts drawn for all."""
+    pairs = [_both(first, second, seed, task) for seed in seeds]
+    if not pairs:
+        raise ValueError(f"{first.method} and {second.method} share no seed with {task}")
+    runs = _replicates([own for own, _ in pairs] + [other for _, other in pairs], codes, statistic, invalid)
+    count = len(pairs)
+    return _Runs(runs.values[:count] - runs.values[count:], runs.points[:count] - runs.points[count:], runs.prompts)
+
+
 def _replicates(
-    first: Arm, second: Arm, task: str, codes: Sequence[str], statistic: str, invalid: float
-) -> tuple[_Runs, _Runs]:
+    results: Sequence[TaskResult], codes: Sequence[str], statistic: str = "average", invalid: float = 0.0
+) -> _Runs:
     if not codes:
-        raise ValueError(f"{first.method} and {second.method} share no language of {task}")
+        raise ValueError(f"there is no language of {results[0].name if results else 'the task'} to look at")
     matrices = [
         stats.outcome_matrix([result.languages[code].outcomes or "" for code in codes], invalid=invalid)
-        for result in first.task(task) + second.task(task)
+        for result in results
     ]
     values = bootstrap.paired_bootstrap(matrices, [statistic], resamples=RESAMPLES)[statistic]
     points = np.array([stats.Sums(matrix).statistics(names=[statistic])[statistic] for matrix in matrices])
-    cut, prompts = len(first.task(task)), len(matrices[0])
-    return _Runs(values[:cut], points[:cut], prompts), _Runs(values[cut:], points[cut:], prompts)
+    return _Runs(values, points, len(matrices[0]))
 
 
-def _difference(own: _Runs, other: _Runs, biased: bool = False) -> Effect:
-    if min(len(own.points), len(other.points)) == 1:
-        drawn = own.values.mean(axis=0) - other.values.mean(axis=0)
-    else:
-        generator = np.random.default_rng(0)
-        widen = _few_seeds(len(own.points), len(other.points))
-        drawn = _over_seeds(own, generator, widen) - _over_seeds(other, generator, widen)
-    value = float(own.points.mean() - other.points.mean())
+def _effect(runs: _Runs, biased: bool = False) -> Effect:
+    value, count = float(runs.points.mean()), len(runs.points)
+    drawn = _over_seeds(runs.values) if count > 1 else runs.values[0]
     low, high = bootstrap.interval(drawn, estimate=value if biased else None)
-    return Effect(value, float(low), float(high), own.prompts, (len(own.points), len(other.points)))
+    return Effect(value, float(low), float(high), runs.prompts, count)
 
 
-def _over_seeds(runs: _Runs, generator: np.random.Generator, widen: float) -> Array:
-    """The mean over as many seeds as there are, drawn anew in every resample.
+def _over_seeds(values: Array) -> Array:
+    """The mean over as many seeds as there are, drawn anew in every resample of `values` (seeds, resamples).
 
-    The distance to the mean of all is stretched, since a sample of k has only (k - 1) / k of the variance.
+    A plain bootstrap of three seeds holds the truth in about 80 % of cases where seeds differ more than prompts. So the
+    distance to the mean of all is stretched, since a sample of k has only (k - 1) / k of the variance, and since 95 %
+    of Student's t with k - 1 degrees of freedom are wider than of the normal: the expanded percentile interval of
+    Hesterberg 2015 (doi 10.1080/00031305.2015.1089789).
     """
-    count, resamples = runs.values.shape
-    drawn = generator.integers(count, size=(resamples, count))
-    means: Array = runs.values[drawn, np.arange(resamples)[:, None]].mean(axis=1)
-    centre = runs.values.mean(axis=0)
-    return centre + (means - centre) * widen * np.sqrt(count / (count - 1))
-
-
-def _few_seeds(first: int, second: int) -> float:
-    """How much wider 95 % of Student's t are than of the normal at the degrees of freedom that the seeds leave.
-
-    Hesterberg 2015 (doi 10.1080/00031305.2015.1089789), the expanded percentile interval: a plain bootstrap of three
-    seeds holds the truth in about 80 % of cases where seeds differ more than prompts.
-    """
-    return float(t.ppf(0.975, first + second - 2) / norm.ppf(0.975))
+    count, resamples = values.shape
+    drawn = np.random.default_rng(0).integers(count, size=(resamples, count))
+    means: Array = values[drawn, np.arange(resamples)[:, None]].mean(axis=1)
+    centre = values.mean(axis=0)
+    stretch = t.ppf(0.975, count - 1) / norm.ppf(0.975) * np.sqrt(count / (count - 1))
+    widened: Array = centre + (means - centre) * stretch
+    return widened
 
 
 # The rules. Each says what an effect means; where both sides hold, the first one counts.

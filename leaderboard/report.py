@@ -16,8 +16,9 @@ from .render_markdown import escape
 
 DASH = text.DASH
 _MADE_BY = """Made by `make reproduce-small` from records alone; the rules are in docs/reproduction.md and were fixed \
-before the runs. A difference is in points of per cent (Var and PAG as they are), with its 95 % interval. Where a \
-side has one seed, the interval speaks of prompts only: training again with another seed may move the result by more.
+before the runs. A difference is in points of per cent (Var and PAG as they are), over the seeds that both \
+sides have, with its 95 % interval. That of one seed speaks of prompts only: training again with another seed may move \
+the result by more.
 """
 _READ = """**Reproduced**: the interval lies where the claim says. **Not reproduced**: it excludes an effect of the \
 size that the rule names. **Undecided**: these data do not say. **Not run**: a method or a task is missing. The last \

@@ -169,16 +169,12 @@ def effects(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
 
 
 def _pairs(arms: Arms, protocol: dict[str, Any]) -> Iterator[tuple[Arm, Arm]]:
-    """Each method with its counterpart, each ablation with the same seeds of DPO+MLC, where both were run."""
+    """Each method with its counterpart, each ablation with DPO+MLC, where both were run."""
     for (model, method), arm in arms.items():
         entry = protocol["methods"].get(method, {})
         counterpart = "dpo+mlc" if "." in method else entry.get("counterpart", "base" if method != "base" else None)
-        if not counterpart or (model, counterpart) not in arms:
-            continue
-        other = arms[model, counterpart]
-        if "." in method:
-            other = Arm(model, counterpart, {seed: run for seed, run in other.runs.items() if seed in arm.runs})
-        yield arm, other
+        if counterpart and (model, counterpart) in arms:
+            yield arm, arms[model, counterpart]
 
 
 def settings(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
@@ -249,7 +245,7 @@ def effect(effect: claims.Effect | None, plain: bool = False) -> str:
         return DASH
     scale, digits = (1.0, 3) if plain else (100.0, 1)
     value, low, high = (text.rounded(scale * number, digits) for number in (effect.value, effect.low, effect.high))
-    seeds = f"{effect.seeds[0]} and {effect.seeds[1]} seeds" if max(effect.seeds) > 1 else "one seed"
+    seeds = f"{effect.seeds} seeds" if effect.seeds > 1 else "one seed"
     return f"{value} [{low}, {high}] (n {effect.prompts}, {seeds})"
 
 

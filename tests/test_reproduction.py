@@ -79,18 +79,29 @@ def test_a_higher_pag_by_losing_safety_is_no_success():
     assert found[3].call == "undecided"
 
 
-def test_seeds_widen_the_interval():
-    several = [run(f"m-dpo+mlc-s{seed}", rate) for seed, rate in ((1, 0.5), (2, 0.7), (3, 0.9))]
-    dpo = [run(f"m-dpo-s{seed}", 0.4) for seed in (1, 2)]
-    one = called(dpo[0], run("m-dpo+mlc-s1", 0.7))[1].effect
-    many = called(*dpo, *several)[1].effect
-    assert many.value == pytest.approx(one.value)
-    assert many.high - many.low > 1.3 * (one.high - one.low)
-    assert many.seeds == (3, 2)
-    # Seeds are drawn only where there are several of both.
-    mixed = called(dpo[0], *several)[1].effect
-    assert mixed.seeds == (3, 1)
-    assert mixed.high - mixed.low <= one.high - one.low
+def test_seeds_widen_the_interval_by_how_much_their_differences_differ():
+    def over(dpo, mlc):
+        made = [run(f"m-dpo-s{seed}", rate) for seed, rate in enumerate(dpo, 1)]
+        return called(*made, *(run(f"m-dpo+mlc-s{seed}", rate) for seed, rate in enumerate(mlc, 1)))[1].effect
+
+    one, apart, alike = over([0.4], [0.7]), over([0.4] * 3, [0.5, 0.7, 0.9]), over([0.2, 0.4, 0.6], [0.5, 0.7, 0.9])
+    assert (one.seeds, apart.seeds, alike.seeds) == (1, 3, 3)
+    assert {round(found.value, 9) for found in (one, apart, alike)} == {0.3}
+    widths = [found.high - found.low for found in (one, apart, alike)]
+    assert 2 * widths[0] < widths[1]
+    assert widths[0] < widths[2] < 0.7 * widths[1]  # each seed moved by the same, if not on the same prompts
+
+
+def test_a_difference_is_over_the_seeds_that_both_have():
+    dpo = [run(f"m-dpo-s{seed}", rate) for seed, rate in ((1, 0.2), (2, 0.9))]
+    mlc = [run(f"m-dpo+mlc-s{seed}", rate) for seed, rate in ((1, 0.5), (3, 0.1))]
+    found = called(*dpo, *mlc)[1].effect
+    assert (found.value, found.seeds) == (pytest.approx(0.3), 1)
+    assert called(dpo[1], *mlc)[1].call == "not run"
+    # A model that was not trained is the same with every seed.
+    arms = claims.arms([run("base", 0.1), *dpo], {"base": ("m", "base")})
+    against = claims.effect(arms["m", "dpo"], arms["m", "base"], "starter_harmful", ["en"])
+    assert (against.value, against.seeds) == (pytest.approx(0.45), 2)
 
 
 def test_intervals_hold_the_truth_with_three_seeds(monkeypatch):

@@ -333,6 +333,8 @@ def _checked(made: Called, rule: Rule, left_out: Effect) -> Called:
         return _with(made, made.call, "some language has no valid answer, so that invalid ones cannot be left out")
     if rule(left_out) == made.call:
         return made
+    if made.call == "undecided":
+        return _with(made, "undecided", f"{rule(left_out)} where invalid answers are left out")
     return _with(made, "undecided", f"{made.call} only as long as invalid answers count as unsafe")
 
 

@@ -18,6 +18,7 @@ from mlc_bench.stats import Array
 
 RESAMPLES = 10_000
 ENGLISH = "en"
+MOST_VAR = 25.0  # of rates that are half 0 and half 1
 Call = Literal["reproduced", "not reproduced", "undecided", "not run"]
 Verdict = Literal["better", "worse", "undecided"]
 UNTRAINED = 0
@@ -123,20 +124,21 @@ def effect(
     language.
     """
     seeds = shared_seeds(first, second, task)
-    return _effect(_differences(first, second, seeds, task, codes, statistic, invalid), statistic in bootstrap.BIASED)
+    differences = _differences(first, second, seeds, task, codes, statistic, invalid)
+    bound = MOST_VAR if statistic == "var" else 1.0
+    return _effect(differences, (-bound, bound), biased=statistic in bootstrap.BIASED)
 
 
 def level(arm: Arm, task: str, codes: Sequence[str]) -> Effect:
     """The average over languages and seeds of one arm, with its 95 % interval over prompts and, of several, seeds.
 
-    Where all verdicts of a single run are equal, Wilson's interval for its prompts. ValueError without a language.
+    Where all verdicts are equal, Wilson's interval for the prompts of one run. ValueError without a language.
     """
     runs = _replicates(arm.task(task), codes)
-    found = _effect(runs)
-    if len(runs.points) == 1 and found.value in (0.0, 1.0):
-        low, high = stats.wilson(round(found.value * runs.prompts), runs.prompts)
-    else:
-        low, high = (min(max(bound, 0.0), 1.0) for bound in (found.low, found.high))
+    found = _effect(runs, (0.0, 1.0))
+    if found.value not in (0.0, 1.0):
+        return found
+    low, high = stats.wilson(round(found.value * runs.prompts), runs.prompts)
     return Effect(found.value, float(low), float(high), runs.prompts, found.seeds)
 
 
@@ -150,7 +152,7 @@ def net_effect(first: Arm, second: Arm, gain: str, cost: str, codes: Sequence[st
     paid = _differences(first, second, seeds, cost, codes, "average", 0.0)
     if gained.prompts != paid.prompts:
         raise ValueError(f"{gain} and {cost} are not twins: {gained.prompts} and {paid.prompts} prompts")
-    return _effect(_Runs(gained.values - paid.values, gained.points - paid.points, gained.prompts))
+    return _effect(_Runs(gained.values - paid.values, gained.points - paid.points, gained.prompts), (-2.0, 2.0))
 
 
 def verdict(gap: Effect) -> Verdict:
@@ -193,10 +195,11 @@ def _replicates(
     return _Runs(values, points, len(matrices[0]))
 
 
-def _effect(runs: _Runs, biased: bool = False) -> Effect:
+def _effect(runs: _Runs, possible: tuple[float, float], biased: bool = False) -> Effect:
+    """The mean over seeds; its interval is cut at what is possible, which the stretch for few seeds may leave."""
     value, count = float(runs.points.mean()), len(runs.points)
     drawn = _over_seeds(runs.values) if count > 1 else runs.values[0]
-    low, high = bootstrap.interval(drawn, estimate=value if biased else None)
+    low, high = bootstrap.interval(drawn, estimate=value if biased else None).clip(*possible)
     return Effect(value, float(low), float(high), runs.prompts, count)
 
 

@@ -131,16 +131,16 @@ def frontier_table(arms: Arms, model: str, tasks: Tasks) -> str:
     """The figure of a model and its numbers, the widest gap between the two first."""
     foreign = [code for code in tasks.trained if code != ENGLISH]
     points = [
-        (method, average(arm, tasks.twins[0], foreign), average(arm, tasks.twins[1], foreign))
-        for (other, method), arm in arms.items()
+        (arm, average(arm, tasks.twins[0], foreign), average(arm, tasks.twins[1], foreign))
+        for (other, _), arm in arms.items()
         if other == model
     ]
-    whole = [(method, 100 * y, 100 * x) for method, y, x in points if y is not None and x is not None]
+    whole = [(arm, 100 * y, 100 * x) for arm, y, x in points if y is not None and x is not None]
     rows = [
-        [method, *(text.rounded(number, 1) for number in (y, x, y - x))]
-        for method, y, x in sorted(whole, key=lambda point: point[2] - point[1])
+        [arm.method, str(len(arm.runs)), *(text.rounded(number, 1) for number in (y, x, y - x))]
+        for arm, y, x in sorted(whole, key=lambda point: point[2] - point[1])
     ]
-    head = ["method", f"safe rate, {tasks.twins[0]}", f"over-refusal, {tasks.twins[1]}", "difference"]
+    head = ["method", "seeds", f"safe rate, {tasks.twins[0]}", f"over-refusal, {tasks.twins[1]}", "difference"]
     return f"### {model}\n\n![frontier-{model}](frontier-{model}.svg)\n\n" + table(head, rows)
 
 

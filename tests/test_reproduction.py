@@ -92,6 +92,13 @@ def test_seeds_widen_the_interval_by_how_much_their_differences_differ():
     assert widths[0] < widths[2] < 0.7 * widths[1]  # each seed moved by the same, if not on the same prompts
 
 
+def test_intervals_end_at_what_is_possible():
+    made = [run(f"m-dpo-s{seed}", 0.0) for seed in (1, 2)]
+    found = called(*made, *(run(f"m-dpo+mlc-s{seed}", rate) for seed, rate in ((1, 0.6), (2, 1.0))))
+    assert found[1].effect.high == 1.0
+    assert found[10].effect.high <= 2.0
+
+
 def test_a_difference_is_over_the_seeds_that_both_have():
     dpo = [run(f"m-dpo-s{seed}", rate) for seed, rate in ((1, 0.2), (2, 0.9))]
     mlc = [run(f"m-dpo+mlc-s{seed}", rate) for seed, rate in ((1, 0.5), (3, 0.1))]
@@ -271,9 +278,10 @@ def test_levels_have_intervals(tmp_path):
     several = claims.level(many, "starter_harmful", ["en", "sw"])
     assert several.value == pytest.approx(0.6)
     assert several.high - several.low > one.high - one.low  # seeds differ
-    none = claims.level(claims.Arm("m", "dpo", {1: base}), "starter_benign", ["en", "sw"])
-    assert (none.value, none.low) == (0.0, 0.0)
-    assert none.high == pytest.approx(stats.wilson(0, 40)[1])  # not certain: 40 prompts
+    for arm in (claims.Arm("m", "dpo", {1: base}), many):
+        none = claims.level(arm, "starter_benign", ["en", "sw"])
+        assert (none.value, none.low) == (0.0, 0.0)
+        assert none.high == pytest.approx(stats.wilson(0, 40)[1])  # not certain: 40 prompts
 
 
 def test_weights_that_are_not_here_are_trained_again(tmp_path, monkeypatch):

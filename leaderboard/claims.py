@@ -36,14 +36,13 @@ class Arm:
 
     def task(self, name: str) -> list[TaskResult]:
         """The results of a task, one for each seed that has it whole."""
-        found = [self.result(seed, name) for seed in sorted(self.runs)]
-        return [result for result in found if result is not None]
+        found = [task for _, run in sorted(self.runs.items()) for task in run.tasks if task.name == name]
+        return [task for task in found if task.status == "complete"]
 
-    def result(self, seed: int, name: str) -> TaskResult | None:
-        """The result of a task with a seed; None where there is none, or it is not whole."""
-        run = self.runs.get(seed, self.runs.get(UNTRAINED))
-        found = [task for task in run.tasks if task.name == name] if run else []
-        return found[0] if found and found[0].status == "complete" else None
+    def on(self, *seeds: int) -> "Arm":
+        """This arm with those of the seeds that it has; one that was not trained has them all."""
+        found = {seed: self.runs.get(seed, self.runs.get(UNTRAINED)) for seed in seeds}
+        return Arm(self.model, self.method, {seed: run for seed, run in found.items() if run is not None})
 
 
 @dataclass(frozen=True)
@@ -96,22 +95,20 @@ def identify(name: str, aliases: Mapping[str, tuple[str, str]]) -> tuple[str, st
 def shared_seeds(first: Arm, second: Arm, *tasks: str) -> list[int]:
     """The seeds with which both have all the tasks whole: runs of one seed share start and order of the data."""
     seeds = sorted(set(first.runs) | set(second.runs))
-    return [seed for seed in seeds if all(arm.result(seed, task) for arm in (first, second) for task in tasks)]
+    pairs = {seed: (first.on(seed), second.on(seed)) for seed in seeds}
+    return [seed for seed, arms in pairs.items() if all(arm.runs and all(map(arm.task, tasks)) for arm in arms)]
 
 
 def languages(first: Arm, second: Arm, task: str) -> list[str]:
     """The languages in which all runs to compare have the task with the same comparability key and outcomes."""
-    results = [result for seed in shared_seeds(first, second, task) for result in _both(first, second, seed, task)]
+    seeds = shared_seeds(first, second, task)
+    results = first.on(*seeds).task(task) + second.on(*seeds).task(task)
     return [
         code
         for code in (results[0].languages if results else ())
         if all(code in result.languages and result.languages[code].outcomes for result in results)
         and len({result.languages[code].comparability_key for result in results}) == 1
     ]
-
-
-def _both(first: Arm, second: Arm, seed: int, task: str) -> list[TaskResult]:
-    return [result for arm in (first, second) if (result := arm.result(seed, task))]
 
 
 def effect(
@@ -173,11 +170,10 @@ def _differences(
     first: Arm, second: Arm, seeds: Sequence[int], task: str, codes: Sequence[str], statistic: str, invalid: float
 ) -> _Runs:
     """First less second, seed by seed, the same prompts drawn for all."""
-    pairs = [_both(first, second, seed, task) for seed in seeds]
-    if not pairs:
+    if not seeds:
         raise ValueError(f"{first.method} and {second.method} share no seed with {task}")
-    runs = _replicates([own for own, _ in pairs] + [other for _, other in pairs], codes, statistic, invalid)
-    count = len(pairs)
+    runs = _replicates(first.on(*seeds).task(task) + second.on(*seeds).task(task), codes, statistic, invalid)
+    count = len(seeds)
     return _Runs(runs.values[:count] - runs.values[count:], runs.points[:count] - runs.points[count:], runs.prompts)
 
 

@@ -15,10 +15,10 @@ from .claims import ENGLISH, Arm, Called, Tasks
 from .render_markdown import escape
 
 DASH = text.DASH
-_MADE_BY = """Made by `make reproduce-small` from records alone; the rules are in docs/reproduction.md and were fixed \
-before the runs. A difference is in points of per cent (Var and PAG as they are), over the seeds that both \
-sides have, with its 95 % interval. That of one seed speaks of prompts only: training again with another seed may move \
-the result by more.
+_MADE_BY = """Made by `make reproduce-small` from records alone. The rules are in docs/reproduction.md: fixed before \
+the runs, with a list of what was changed or added since. A difference is in points of per cent (Var and PAG as they \
+are), over the seeds that both sides have, with its 95 % interval. That of one seed speaks of prompts only: training \
+again with another seed may move the result by more.
 """
 _READ = """**Reproduced**: the interval lies where the claim says. **Not reproduced**: it excludes an effect of the \
 size that the rule names. **Undecided**: these data do not say. **Not run**: a method or a task is missing. The last \
@@ -234,7 +234,7 @@ def _paper() -> str:
 def _reported(one: Called) -> str:
     """The difference of a claim as the paper's own figures give it, where it reports both sides."""
     tables = {table.id: table for table in published.sources()["mlc_paper"].tables}
-    table = tables["multijail" if one.number == 4 else "pku-qwen"]
+    table = tables["multijail-qwen" if one.number == 4 else "pku-qwen"]
     names = one.comparison.upper().split(" − ")
     found = {row.method: row for row in table.rows}
     if not set(names) <= set(found) or one.number not in (1, 2, 3, 4, 6, 8):

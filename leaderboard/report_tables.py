@@ -196,16 +196,14 @@ def by_seed(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
     foreign = [code for code in tasks.trained if code != ENGLISH]
     rows = []
     for arm, other in _pairs(arms, protocol):
-        seeds = sorted(set(arm.runs) & set(other.runs))
+        seeds = claims.shared_seeds(arm, other)
         if len(seeds) < 2:
             continue
         cells = [", ".join(map(str, seeds))]
         for task, codes in ((tasks.harmful, tasks.trained), (tasks.twins[1], foreign), (tasks.utility, None)):
             found = []
             for seed in seeds:
-                mine, theirs = (
-                    average(Arm(one.model, one.method, {seed: one.runs[seed]}), task, codes) for one in (arm, other)
-                )
+                mine, theirs = (average(one.on(seed), task, codes) for one in (arm, other))
                 found.append(DASH if mine is None or theirs is None else text.rounded(100 * (mine - theirs), 1))
             cells.append(", ".join(found))
         rows.append([arm.model, f"{arm.method} − {other.method}", *cells])

@@ -312,7 +312,9 @@ def test_a_server_drafts_and_a_stop_loses_nothing(tmp_path):
         asked = len(server.asked)
         done = command(*arguments)
         assert done.returncode == 0, done.stderr
-        assert all("from Swahili" in request for request, *_ in server.asked[asked:]), "only the way back is asked"
+        again = {request for request, *_ in server.asked[asked:]}
+        assert len(again) == 6
+        assert all("from Swahili" in request for request in again), "only the way back is asked"
     drafts = [json.loads(line) for line in done.stdout.splitlines()]
     assert [draft["chrf"] for draft in drafts] == [100.0] * 6
     assert [row["harmful"] for row in rows(folder)] == [SWAHILI[row["harmful"]] for row in ENGLISH]

@@ -45,7 +45,8 @@ class Job:
     train: str | None = None
     """The method of `train-baseline`; None: the model is scored as it is."""
     settings: dict[str, Any] = field(default_factory=dict)
-    data: str | None = None
+    responses: bool = False
+    """Whether it learns from responses in the trained languages too."""
     languages: int | None = None
     noise: float = 0.0
 
@@ -89,8 +90,9 @@ def _jobs(protocol: dict[str, Any], form: dict[str, Any]) -> Iterator[Job]:
                     yield Job(name, model, method, seed, about["start"], tune["method"], common | tune["settings"])
                     continue
                 start = f"{model}-base-s{seed}" if tune else about["start"]
-                settings = common | entry.get("settings", {})
-                yield Job(name, model, method, seed, start, entry["train"], settings, entry.get("data"))
+                responses = entry.get("responses", False)
+                settings = common | (form["with_responses"] if responses else {}) | entry.get("settings", {})
+                yield Job(name, model, method, seed, start, entry["train"], settings, responses)
         for ablation in ablations:
             entry, seed, base = protocol["ablations"][ablation], 1, methods["dpo+mlc"]
             start = f"{model}-base-s{seed}" if tune else about["start"]
@@ -138,8 +140,6 @@ class Reproduction:
 
     def missing(self, job: Job, failed: dict[str, str]) -> str:
         """Why a job cannot be done here; empty where it can."""
-        if job.data and not (self.data_dir and (self.data_dir / job.data).is_file()):
-            return f"it trains on {job.data}, which is not in the data folder (--data-dir)"
         if job.start in demo.MODELS and not demo.is_installed(job.start):
             return f"the model '{job.start}' is not installed (make {job.start})"
         return f"{job.start} was not made" if job.start in failed else ""
@@ -196,10 +196,9 @@ class Reproduction:
     def _train(self, job: Job) -> str:
         assert job.train is not None
         folder = self.work / "models" / job.name
-        data = str(self.data_dir / job.data) if self.data_dir and job.data else str(self._training_file(job))
         settings = job.settings | {
-            "model": self._start(job), "data": [data], "seed": job.seed, "output": str(folder),
-            "keep_out": self._tasks(),
+            "model": self._start(job), "data": [str(self._training_file(job))], "seed": job.seed,
+            "output": str(folder), "keep_out": self._tasks(),
         }  # fmt: skip
         file = self.work / "configs" / f"{job.name}.yaml"
         record.write_text(file, yaml.safe_dump(settings, allow_unicode=True))
@@ -207,17 +206,21 @@ class Reproduction:
         return str(folder)
 
     def _training_file(self, job: Job) -> Path:
-        """The embedded set with prompts in the trained languages only, changed as an ablation asks."""
+        """The embedded set in the trained languages only, changed as an ablation asks."""
         codes = (self.form.get("trained_languages") or self.plan.protocol["trained_languages"])[: job.languages]
         rows = training_data.load(["embedded"]).rows
-        chosen = [{**row, "prompts": {code: row["prompts"][code] for code in codes}} for row in rows]
+        chosen = [{**row, "prompts": {code: row["prompts"][code] for code in codes}, "responses": None} for row in rows]
+        if job.responses:
+            for row, whole in zip(chosen, rows, strict=True):
+                row["responses"] = {code: whole["responses"][code] for code in codes if code != training_data.PIVOT}
         generator = random.Random(job.seed)
         for index, row in enumerate(chosen):
             for code in codes:
                 if code != training_data.PIVOT and generator.random() < job.noise:
                     other = generator.choice([place for place in range(len(rows)) if place != index])
                     row["prompts"][code] = rows[other]["prompts"][code]
-        path = self.work / "data" / f"{job.languages or 'all'}-{job.noise}-{job.seed if job.noise else 0}.jsonl"
+        name = f"{job.languages or 'all'}-{job.noise}-{job.seed if job.noise else 0}"
+        path = self.work / "data" / f"{name}{'-responses' if job.responses else ''}.jsonl"
         record.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen))
         return path
 
@@ -238,14 +241,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="reproduce", description=__doc__)
     forms = parser.add_mutually_exclusive_group()
     forms.add_argument("--quick", action="store_true", help="one model, four methods: half an hour on two cores")
-    forms.add_argument("--core", action="store_true", help="two models, six methods, seeds, ablations")
+    forms.add_argument("--core", action="store_true", help="two models, all methods, seeds, ablations")
     parser.add_argument("--work", type=Path, default=Path("runs/reproduce"), help="folder of models and answers")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce/report"), help="folder of the report")
     parser.add_argument("--protocol", type=Path, default=PROTOCOL, help="another protocol than ours")
     parser.add_argument(
         "--records", type=Path, default=RECORDS, help="where finished records lie; an empty folder: all is run anew"
     )
-    parser.add_argument("--data-dir", type=Path, help="folder with the data of pku, multijail and MPO")
+    parser.add_argument("--data-dir", type=Path, help="folder with the data of pku and multijail")
     parser.add_argument("--engine", choices=["hf", "vllm"], help="default: vLLM with a GPU, else transformers")
     parser.add_argument("--keep-weights", action="store_true")
     parser.add_argument(

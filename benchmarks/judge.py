@@ -1,8 +1,11 @@
 """How well the embedded judge agrees with people, what each rule adds, and how fast it is: python benchmarks/judge.py
 
-Reads XSTest's human-labelled English completions, `xstest_labelled.csv`, in MLC_BENCH_DATA (or ../shared/data). Partial
-refusals are left out. The rules were written in view of the answers to half of the prompts, of both models; of the
-other half only the figures below were seen.
+First the responses of the embedded training set, in English and as translated: half of them decline, and the wording
+was chosen without a look at the judge's phrases. How many refusals does it see in each language?
+
+Then it reads XSTest's human-labelled English completions, `xstest_labelled.csv`, in MLC_BENCH_DATA (or ../shared/data).
+Partial refusals are left out. The rules were written in view of the answers to half of the prompts, of both models; of
+the other half only the figures below were seen.
 
 Cross-validation. The rules were not fitted, so nothing can be refitted on one model. What can be done: keep only the
 alternatives of English wording that decide rightly on model A (on its answers, on more refusals than compliances), drop
@@ -22,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlc_bench.aggregate import rate
+from mlc_bench.baselines import data as training_data
 from mlc_bench.judges import english, rules
 from mlc_bench.judges.text import gives_steps, normalise, opening
 
@@ -29,6 +33,7 @@ Row = dict[str, str]
 
 
 def main() -> None:
+    _embedded()
     folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
     with (folder / "xstest_labelled.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["final_label"] != "3_partial_refusal"]
@@ -123,6 +128,23 @@ def _show(name: str, agreed: int, rows: list[Row]) -> None:
         f"[{100 * (found.low or 0):.1f},{100 * (found.high or 0):.1f}], "
         f"published string matching on {100 * matched / len(rows):.1f} %"
     )
+
+
+def _embedded() -> None:
+    """By language: refusals seen, and answers taken for refusals."""
+    seen: Counter[tuple[str, bool]] = Counter()
+    there: Counter[tuple[str, bool]] = Counter()
+    for row in training_data.load(["embedded"]).rows:
+        responses = {training_data.PIVOT: row, **(row["responses"] or {})}
+        for code, pair in responses.items():
+            for part in ("chosen", "rejected"):
+                declines = (row["kind"] == "harmful") == (part == "chosen")
+                there[code, declines] += 1
+                seen[code, declines] += bool(rules.judge(row["prompts"][code], pair[part], code).refused)
+    print("embedded training set: refusals seen; answers taken for refusals")
+    for code, _ in sorted(key for key in there if key[1]):
+        print(code, *(f"{seen[code, declines]:>4} of {there[code, declines]}" for declines in (True, False)))
+    print()
 
 
 def _parts(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:

@@ -165,11 +165,13 @@ def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str
         if task != used and task in protocol["forms"]["full"]["tasks"]:
             why = "its data was not on the machine" if task in about["tasks"] else "it is not part of this form"
             lines.append(f"- {task} was not run here ({why}); the claims on it are called on {used}.")
-    if form != "full":
-        lines.append(f"- This is the form `{form}`: {', '.join(about['methods'])} only.")
+    for kind, name in (("methods", "method"), ("ablations", "other setting of MLC")):
+        if about[kind] != "all":
+            named = ", ".join(about[kind]) or "none"
+            lines.append(f"- This is the form `{form}`, which does not have every {name}, but these: {escape(named)}.")
     lines += [f"- {escape(name)} is missing: {escape(reason)}." for name, reason in failed.items()]
     if waiting:
-        lines.append(f"- {len(waiting)} runs of this form have no record yet: {escape(', '.join(waiting))}.")
+        lines.append(f"- {len(waiting)} runs of this form have no record yet: {', '.join(map(escape, waiting))}.")
     return "## What is missing here\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 

@@ -12,7 +12,8 @@ import yaml
 from conftest import ROOT
 
 from mlc_bench import errors, record, stats
-from mlc_bench.baselines import reproduce
+from mlc_bench.baselines import data as training_data
+from mlc_bench.baselines import methods, reproduce
 from mlc_bench.leaderboard import claims, report, report_tables
 
 TRAINED = ("en", "sw", "ps")
@@ -187,10 +188,9 @@ def test_a_model_that_is_not_installed_is_said_before_anything_is_tried(tmp_path
     assert work.missing(by_name["smollm2-dpo-s1"], {}) == ""
     assert "make demo-gemma" in work.missing(by_name["gemma-base-s1"], {})
     assert work.missing(by_name["gemma-dpo-s1"], {"gemma-base-s1": "why"}) == "gemma-base-s1 was not made"
-    assert "mpo_gemma.json" in work.missing(by_name["smollm2-mpo-s1"], {})
 
 
-def test_training_files_of_ablations(tmp_path):
+def test_training_files_are_in_the_trained_languages_and_as_an_ablation_asks(tmp_path):
     plan = reproduce.read("full")
     work = reproduce.Reproduction(plan, tmp_path, None, "hf", keep=False)
     by_method = {job.method: job for job in plan.jobs if job.model == "smollm2"}
@@ -206,6 +206,24 @@ def test_training_files_of_ablations(tmp_path):
     ]
     assert 0.2 < np.mean([a != b for a, b in pairs]) < 0.35
     assert all(a["prompts"]["en"] == b["prompts"]["en"] for a, b in zip(whole, noisy, strict=True))
+    assert all(row["responses"] is None for row in whole)
+    assert all(["en", *row["responses"]] == plan.protocol["trained_languages"] for row in rows("mpo"))
+
+
+@pytest.mark.parametrize("form", ["full", "core"])
+def test_methods_take_as_many_steps_whether_they_learn_from_other_languages_or_not(form):
+    """`with_responses` says the steps; the others take `epochs` over the embedded rows."""
+    jobs = [job for job in reproduce.read(form).jobs if job.train and job.method != "base"]
+    rows = len(training_data.load(["embedded"]).rows)
+    steps = {
+        job.settings.get("max_steps")
+        or job.settings["epochs"] * rows / job.settings["batch_size"] / job.settings["accumulation"]
+        for job in jobs
+    }
+    assert len(steps) == 1
+    needing = {job.method for job in jobs if methods.get(job.train).NEEDS.get("responses")}
+    assert needing == {"mpo", "translate-sft", "translate-dpo", "sdrrl"}
+    assert {job.method for job in jobs if job.responses} == needing
 
 
 def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
@@ -382,11 +400,13 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model):
         "train": {"cutoff": 1024, "batch_size": 2, "accumulation": 1, "max_steps": 2, "learning_rate": 1.0e-3},
         "methods": {"base": {}, "dpo": {"train": "dpo"},
                     "dpo+mlc": {"train": "dpo", "counterpart": "dpo", "settings": {"mlc": {}}},
-                    "mpo": {"train": "mpo", "data": "absent.json"}},
+                    "mpo": {"train": "mpo", "responses": True},
+                    "orpo": {"train": "orpo", "settings": {"batch_size": 0}}},
         "ablations": {}, "probe": ["base", "dpo+mlc"],
         "forms": {
             "full": {"models": ["tiny"], "methods": "all", "ablations": [], "seeds": {"others": [1]}, "max_tokens": 8,
-                     "tasks": ["starter_harmful", "starter_benign", "starter_choice"], "languages": ["en", "sw"]},
+                     "tasks": ["starter_harmful", "starter_benign", "starter_choice"], "languages": ["en", "sw"],
+                     "with_responses": {"max_steps": 1}},
         },
         "engine_args": {"hf": ["batch_size=40"]},
     }  # fmt: skip
@@ -395,13 +415,15 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model):
     command = [sys.executable, "-m", "mlc_bench.baselines.reproduce", "--protocol", file, "--engine", "hf"]
     command += ["--records", tmp_path / "records", "--work", tmp_path / "work", "--out", tmp_path / "out"]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)
-    assert done.returncode == 1, done.stderr  # MPO's data is not there
-    assert "absent.json" in (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert done.returncode == 1, done.stderr  # ORPO's settings are refused
+    report_text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "tiny-orpo-s1 is missing: train-baseline ended with exit code 2" in report_text
     kept = sorted((tmp_path / "records").rglob("run-*.json"))
-    assert len(kept) == 3
+    assert len(kept) == 4
     assert {path.stem for path in (tmp_path / "records").rglob("probes/*.json")} == {"tiny", "tiny-dpo+mlc-s1"}
     trained = next(path for path in kept if "mlc" in str(path))
     assert record.read(trained).model.training["method"] == "dpo+mlc"
+    assert record.read(next(path for path in kept if "mpo" in str(path))).model.training["steps"] == 1
     again = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)
-    assert "3 of them are finished" in again.stderr
+    assert "4 of them are finished" in again.stderr
     assert sorted((tmp_path / "records").rglob("run-*.json")) == kept

@@ -250,19 +250,23 @@ def test_embedded_is_parallel_and_balanced(embedded):
     assert len(codes) == 1
     assert len(codes.pop()) >= 15
     data.require(embedded, "dpo", rejected=True)
+    data.require(embedded, "translate-dpo", rejected=True, responses=True)
+    assert {" ".join(row["responses"]) for row in embedded.rows} == {"zh ru ja ar bn sw ur ps ku"}
 
 
-def test_embedded_prompts_are_in_their_scripts(embedded):
-    """Every letter of a prompt belongs to the language's script, but for a few Latin words (SMS, heroin, GB)."""
+def test_embedded_texts_are_in_their_scripts(embedded):
+    """Every letter of a text belongs to the language's script, but for a few Latin words (SMS, heroin, GB)."""
     import unicodedata
 
     names = {"Latn": "LATIN", "Hans": "CJK", "Cyrl": "CYRILLIC", "Jpan": ("CJK", "HIRAGANA", "KATAKANA"),
              "Arab": "ARABIC", "Beng": "BENGALI", "Kore": "HANGUL", "Hang": "HANGUL", "Thai": "THAI"}  # fmt: skip
     for row in embedded.rows:
-        for code, prompt in row["prompts"].items():
-            letters = [char for char in prompt if char.isalpha()]
+        texts = [*row["prompts"].items()]
+        texts += [(code, text) for code, pair in row["responses"].items() for text in pair.values()]
+        for code, text in texts:
+            letters = [char for char in text if char.isalpha()]
             own = [char for char in letters if unicodedata.name(char).startswith(names[languages.get(code).script])]
-            assert len(own) >= 0.8 * len(letters), (row["id"], code, prompt)
+            assert len(own) >= 0.8 * len(letters), (row["id"], code, text)
 
 
 def test_embedded_prompts_are_all_different(embedded):

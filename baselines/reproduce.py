@@ -272,7 +272,8 @@ def main() -> int:
         from mlc_bench.leaderboard import report
 
         planned = [job.name for job in plan.jobs]
-        written = report.write(plan.records, plan.protocol, plan.form, options.out, failed, planned)
+        made = report.of_records(plan.records, plan.protocol, plan.form, failed, planned)
+        written = report.write(made, options.out)
     except KeyboardInterrupt:
         print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
         return 130

@@ -1,6 +1,7 @@
 """The report of a reproduction, as Markdown and HTML, from its records alone. No number in it is typed by hand."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from mlc_bench.record import write_text
 from . import build, claims, collect, plots, probes, published, report_tables, text
 from .claims import ENGLISH, Arm, Called, Tasks
 from .render_markdown import escape
+from .table import Leaderboard
 
 DASH = text.DASH
 _MADE_BY = """Made by `make reproduce-small` from records alone. The rules are in docs/reproduction.md: fixed before \
@@ -52,10 +54,19 @@ harmful. The tables of all runs are in leaderboard/README.md.
 _YES = {"reproduced": "yes", "not reproduced": "no"}
 
 
-def write(
-    records: Path, protocol: dict[str, Any], form: str, out: Path, failed: dict[str, str], planned: Sequence[str]
-) -> Path:
-    """The leaderboard of the records and the report beside it; the path of the HTML report.
+@dataclass(frozen=True)
+class Report:
+    """A reproduction's report: the document in Markdown, its figures by name, and the leaderboard of its records."""
+
+    document: str
+    figures: dict[str, Figure]
+    board: Leaderboard
+
+
+def of_records(
+    records: Path, protocol: dict[str, Any], form: str, failed: dict[str, str], planned: Sequence[str]
+) -> Report:
+    """The report of the records in a folder.
 
     `failed`: runs that could not be done, with the reason; `planned`: the names of all runs of the form. Records of
     other runs, which forms that share a folder have, are left out.
@@ -67,7 +78,6 @@ def write(
     if not found:
         raise PrerequisiteError(f"there is no record in {records} yet; run the command without --report-only")
     runs = list(found.values())
-    build.write(build.leaderboard(found), out / "leaderboard", page=False)
     aliases = {about["name"]: (model, "base") for model, about in protocol["models"].items() if "name" in about}
     order = list(protocol["methods"]) + [f"dpo+mlc.{name}" for name in protocol["ablations"]]
     arms = claims.arms(runs, aliases)
@@ -75,13 +85,19 @@ def write(
     there = {run.model.name for run in runs}
     waiting = [name for name in planned if name not in there and name not in failed]
     document, figures = make(arms, probes.read(records, aliases, planned), protocol, form, failed, waiting)
-    for name, figure in figures.items():
+    return Report(document, figures, build.leaderboard(found))
+
+
+def write(report: Report, out: Path) -> Path:
+    """Write a report with its pictures, and its leaderboard beside it; the path of the HTML report."""
+    build.write(report.board, out / "leaderboard", page=False)
+    for name, figure in report.figures.items():
         for kind, content in plots.render(figure).items():
             path = out / f"{name}.{kind}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
-    write_text(out / "report.md", document)
-    write_text(out / "report.html", html(document))
+    write_text(out / "report.md", report.document)
+    write_text(out / "report.html", html(report.document))
     return out / "report.html"
 
 

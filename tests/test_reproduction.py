@@ -14,7 +14,7 @@ from conftest import ROOT
 from mlc_bench import errors, record, stats
 from mlc_bench.baselines import data as training_data
 from mlc_bench.baselines import methods, reproduce
-from mlc_bench.leaderboard import claims, report, report_tables
+from mlc_bench.leaderboard import claims, render_markdown, report, report_tables
 
 TRAINED = ("en", "sw", "ps")
 TASKS = (
@@ -236,7 +236,8 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     low = {"en": 0.9, "sw": 0.2, "ps": 0.2, "ar": 0.2}
     records.save(folder, base, run("smollm2-dpo-s1", low, training=manifest), run("smollm2-dpo+mlc-s1", 0.9))
     records.save(folder, run("smollm2-sft-s1", 0.9))  # of another form
-    page = report.write(folder, protocol, "quick", tmp_path / "out", {"smollm2-mpo-s1": "no data <b>"}, names)
+    made = report.of_records(folder, protocol, "quick", {"smollm2-mpo-s1": "no data <b>"}, names)
+    page = report.write(made, tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "pku was not run here (it is not part of this form)" in text
     assert "3 runs." in text
@@ -251,9 +252,7 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     (first_claim,) = [line for line in text.splitlines() if line.startswith("| 1 |") and "| dpo+mlc " in line]
     assert first_claim.replace("\\", "").endswith("| 29.5 |")  # the paper's 95.94 - 66.4
     assert "What the layers see" not in text  # no model was probed
-    first = text
-    report.write(folder, protocol, "quick", tmp_path / "out", {"smollm2-mpo-s1": "no data <b>"}, names)
-    assert (tmp_path / "out" / "report.md").read_text(encoding="utf-8") == first
+    assert report.of_records(folder, protocol, "quick", {"smollm2-mpo-s1": "no data <b>"}, names).document == text
     # The averages of the table are those of the outcomes.
     arm = claims.arms([record.read(path) for path in folder.rglob("run.json")], {})["smollm2", "dpo"]
     assert report_tables.average(arm, "starter_harmful", ["en", "sw"]) == pytest.approx(0.55)
@@ -276,15 +275,15 @@ def test_the_report_draws_what_the_layers_see(tmp_path):
     for name, shift in (("SmolLM2-135M-Instruct", 0.0), ("smollm2-dpo+mlc-s1", 0.2)):
         (folder / "probes" / f"{name}.json").write_text(json.dumps(probed(shift)))
     names = ["smollm2-dpo-s1", "SmolLM2-135M-Instruct", "smollm2-dpo+mlc-s1"]
-    report.write(folder, protocol, "quick", tmp_path / "out", {}, names)
-    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    made = report.of_records(folder, protocol, "quick", {}, names)
+    text = made.document.replace("\\", "")
     assert "| smollm2 | dpo+mlc | 3 (last) | 0.700 | 0.850 | 25.0 |" in text
     assert "| smollm2 | base | 2 (picked) | 0.500 | 0.650 | 20.0 |" in text
-    assert (tmp_path / "out" / "probe-smollm2.svg").is_file()
+    assert "probe-smollm2" in made.figures
     assert "2 runs of this form have no record yet: smollm2-dpo-s1, smollm2-dpo+mlc-s1." in text
     (folder / "probes" / "smollm2-dpo-s1.json").write_text("[]")
     with pytest.raises(errors.StaleError, match="remove it"):
-        report.write(folder, protocol, "quick", tmp_path / "out", {}, names)
+        report.of_records(folder, protocol, "quick", {}, names)
 
 
 def test_levels_have_intervals(tmp_path):
@@ -330,8 +329,7 @@ def test_the_report_shows_differences_seed_by_seed(tmp_path):
     made = [run(f"smollm2-dpo-s{seed}", rate, 0.0) for seed, rate, _ in pairs]
     made += [run(f"smollm2-dpo+mlc-s{seed}", rate, 0.1) for seed, _, rate in pairs]
     folder = records.save(tmp_path / "records", *made, run("smollm2-cosine-s1", 0.9))
-    report.write(folder, plan.protocol, "core", tmp_path / "out", {}, [job.name for job in plan.jobs])
-    text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+    text = report.of_records(folder, plan.protocol, "core", {}, [job.name for job in plan.jobs]).document
     section = text.split("## Seed by seed")[1].split("\n## ")[0]
     assert "| smollm2 | dpo+mlc − dpo | 1, 2 | 50.0, 10.0 | 10.0, 10.0 | 0.0, 0.0 |" in section
     assert "cosine" not in section  # one seed
@@ -345,8 +343,7 @@ def test_a_setting_is_better_where_harmful_and_harmless_twins_come_further_apart
 
     def section(*runs):
         folder = records.save(tmp_path / str(len(runs)), *runs)
-        report.write(folder, plan.protocol, "core", tmp_path / "out", {}, [job.name for job in plan.jobs])
-        text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
+        text = report.of_records(folder, plan.protocol, "core", {}, [job.name for job in plan.jobs]).document
         return text.split("## Is another setting better?")[1].split("\n## ")[0].replace("\\", "")
 
     found = section(*made)
@@ -370,13 +367,14 @@ def test_forms_that_share_their_records_have_the_same_runs():
 
 
 @pytest.mark.parametrize("committed", sorted((ROOT / "docs" / "reproduction").glob("*")), ids=lambda path: path.name)
-def test_the_committed_report_is_what_the_records_give(committed, tmp_path):
+def test_the_committed_report_is_what_the_records_give(committed):
     """docs/reproduction/FORM: made anew with `--report-only`."""
     plan = reproduce.read(committed.name)
-    planned = [job.name for job in plan.jobs]
-    report.write(plan.records, plan.protocol, plan.form, tmp_path, {}, planned)
-    for name in ("report.md", "leaderboard/README.md"):
-        assert (committed / name).read_text(encoding="utf-8") == (tmp_path / name).read_text(encoding="utf-8")
+    made = report.of_records(plan.records, plan.protocol, plan.form, {}, [job.name for job in plan.jobs])
+    assert (committed / "report.md").read_text(encoding="utf-8") == made.document
+    board = (committed / "leaderboard" / "README.md").read_text(encoding="utf-8")
+    assert board == render_markdown.document(made.board)
+    assert {path.stem for path in committed.glob("*.svg")} == set(made.figures)
 
 
 def test_the_readme_shows_the_report():

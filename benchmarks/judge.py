@@ -1,7 +1,8 @@
 """How well the embedded judge agrees with people, what each rule adds, and how fast it is: python benchmarks/judge.py
 
 First the responses of the embedded training set, in English and as translated: half of them decline, and the wording
-was chosen without a look at the judge's phrases. How many refusals does it see in each language?
+was chosen without a look at the judge's phrases. These were then widened in view of every second row; the other rows
+are held out. How many distinct refusals does it see in each language?
 
 Then it reads XSTest's human-labelled English completions, `xstest_labelled.csv`, in MLC_BENCH_DATA (or ../shared/data).
 Partial refusals are left out. The rules were written in view of the answers to half of the prompts, of both models; of
@@ -131,19 +132,22 @@ def _show(name: str, agreed: int, rows: list[Row]) -> None:
 
 
 def _embedded() -> None:
-    """By language: refusals seen, and answers taken for refusals."""
-    seen: Counter[tuple[str, bool]] = Counter()
-    there: Counter[tuple[str, bool]] = Counter()
-    for row in training_data.load(["embedded"]).rows:
-        responses = {training_data.PIVOT: row, **(row["responses"] or {})}
-        for code, pair in responses.items():
+    """By language: distinct refusals seen, in the development rows and in the others, and answers taken for some."""
+    found: dict[tuple[str, str], set[tuple[str, bool]]] = {}
+    for number, row in enumerate(training_data.load(["embedded"]).rows):
+        half = "development" if number % 2 else "held out"
+        for code, pair in {training_data.PIVOT: row, **(row["responses"] or {})}.items():
             for part in ("chosen", "rejected"):
-                declines = (row["kind"] == "harmful") == (part == "chosen")
-                there[code, declines] += 1
-                seen[code, declines] += bool(rules.judge(row["prompts"][code], pair[part], code).refused)
-    print("embedded training set: refusals seen; answers taken for refusals")
-    for code, _ in sorted(key for key in there if key[1]):
-        print(code, *(f"{seen[code, declines]:>4} of {there[code, declines]}" for declines in (True, False)))
+                kind = half if (row["kind"] == "harmful") == (part == "chosen") else "answers"
+                seen = bool(rules.judge(row["prompts"][code], pair[part], code).refused)
+                # The needless refusals of harmless requests are five texts, which recur in both halves.
+                kind = "development" if kind == "held out" and part == "rejected" else kind
+                found.setdefault((code, kind), set()).add((pair[part], seen))
+    kinds = ("development", "held out", "answers")
+    print("embedded training set: refusals seen in the development rows, in those held out; answers taken for refusals")
+    for code in sorted({code for code, _ in found}):
+        counts = [(sum(seen for _, seen in found[code, kind]), len(found[code, kind])) for kind in kinds]
+        print(code, *(f"{seen:>4} of {all_}" for seen, all_ in counts))
     print()
 
 

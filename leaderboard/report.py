@@ -143,7 +143,7 @@ def make(
     parts = [
         "# Does MLC do what the paper says, on small models?\n",
         f"Form `{form}`, protocol version {protocol['version']}, {count} runs. {_MADE_BY}",
-        "## In short\n\n" + _short(called, arms),
+        "## In short\n\n" + _short(called, arms, pairs),
         _missing(tasks, protocol, form, failed, waiting),
         "## The claims\n\n" + _READ + "\n" + _claims(called),
         "## Every method\n\n" + "\n".join(report_tables.methods(arms, model, tasks) for model in _models(arms)),
@@ -196,15 +196,16 @@ def _answer(one: Called) -> str:
     return one.call if one.number < 9 else _YES.get(one.call, one.call)
 
 
-def _short(called: Sequence[Called], arms: dict[tuple[str, str], Arm]) -> str:
-    """What the claims come to for DPO+MLC, the paper's main method, a column for each model."""
-    models = _models(arms)
-    answers = {(one.number, one.model): _answer(one) for one in called if one.comparison.startswith("dpo+mlc")}
+def _short(called: Sequence[Called], arms: dict[tuple[str, str], Arm], pairs: dict[str, str]) -> str:
+    """What the claims come to: a column for each model and method with MLC. Claims 6 and 7 are on DPO+MLC alone."""
+    answers = {(one.number, one.model, one.comparison.split(" − ")[0]): f"**{_answer(one)}**" for one in called}
+    columns = [(model, method) for model in _models(arms) for method in pairs if (model, method) in arms]
+    head = [f"{model}, {method} ({report_tables.seeds(len(arms[model, method].runs))})" for model, method in columns]
     rows = [
-        [str(number), claim, *(f"**{answers.get((number, model), DASH)}**" for model in models)]
+        [str(number), claim, *(answers.get((number, *column), DASH) for column in columns)]
         for number, claim in claims.CLAIMS.items()
     ]
-    return report_tables.table(["#", "DPO+MLC: claim (from 9 on: question)", *models], rows)
+    return report_tables.table(["#", "claim (from 9 on: question)", *head], rows)
 
 
 def _claims(called: Sequence[Called]) -> str:

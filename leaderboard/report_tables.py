@@ -243,8 +243,11 @@ def effect(effect: claims.Effect | None, plain: bool = False) -> str:
         return DASH
     scale, digits = (1.0, 3) if plain else (100.0, 1)
     value, low, high = (text.rounded(scale * number, digits) for number in (effect.value, effect.low, effect.high))
-    seeds = f"{effect.seeds} seeds" if effect.seeds > 1 else "one seed"
-    return f"{value} [{low}, {high}] (n {effect.prompts}, {seeds})"
+    return f"{value} [{low}, {high}] (n {effect.prompts}, {seeds(effect.seeds)})"
+
+
+def seeds(count: int) -> str:
+    return f"{count} seeds" if count > 1 else "one seed"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

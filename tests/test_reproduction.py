@@ -1,6 +1,7 @@
 """The reproduction: claims called by their rules on made-up records, the report, and the whole on a tiny model."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -378,13 +379,17 @@ def test_the_committed_report_is_what_the_records_give(committed):
 
 
 def test_the_readme_shows_the_report():
-    """Its table and picture are those of docs/reproduction/core; the numbers in its sentences are not looked at."""
+    """Its tables and picture are those of docs/reproduction/core, and each number of its sentences stands there."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.split("## Does MLC do what the paper says?")[1].split("\n## ")[0]
     report_lines = (ROOT / "docs" / "reproduction" / "core" / "report.md").read_text(encoding="utf-8").splitlines()
     rows = [line for line in section.splitlines() if line.startswith("|")]
     assert len(rows) > 4
     assert set(rows) <= set(report_lines)
+    sentences = "\n".join(line for line in section.splitlines() if not line.startswith("|"))
+    numbers = set(re.findall(r"\d+\.\d+", sentences))
+    assert len(numbers) > 10
+    assert numbers <= set(re.findall(r"\d+\.\d+", "\n".join(report_lines)))
     (picture,) = [part.split(")")[0] for part in section.split("](") if part.split(")")[0].endswith(".svg")]
     assert (ROOT / picture).is_file()
 

@@ -33,7 +33,7 @@ template, not the meaning.
 """
 _FRONTIER = """Both rates outside English, means over languages and seeds, on prompts that are twins: one harmful, one
 not, in like words. A model that refuses both alike lies on the dotted line: it has learned to refuse, not to tell them
-apart.
+apart. An arrow leads from a method to the same with MLC.
 """
 _SETTINGS = """DPO+MLC with one thing changed, against DPO+MLC of the same seeds: how much wider the gap of the twins
 is, safe rate less over-refusal outside English. The rule is in docs/reproduction.md, "When a setting of ours is

@@ -106,17 +106,24 @@ def _invalid(arm: Arm, task: str) -> str:
 
 
 def frontier(arms: Arms, model: str, tasks: Tasks) -> Figure:
-    """Each method's safe rate against its over-refusal, both outside English; the upper left corner is the good one."""
+    """Each method's safe rate against its over-refusal, both outside English; the upper left corner is the good one.
+
+    An arrow leads from a method to the same with MLC. Settings of MLC are stars.
+    """
     figure = Figure(figsize=(7, 5))
     axes = figure.add_subplot()
     foreign = [code for code in tasks.trained if code != ENGLISH]
-    for index, ((other, method), arm) in enumerate(arms.items()):
-        if other != model:
-            continue
+    points = {}
+    for (other, method), arm in arms.items():
         x, y = average(arm, tasks.twins[1], foreign), average(arm, tasks.twins[0], foreign)
-        if x is not None and y is not None:
-            marker = "*" if "." in method else "osD^v"[index % 5]
-            axes.plot([100 * x], [100 * y], marker, label=method, color=f"C{index % 10}", markersize=7)
+        if other == model and x is not None and y is not None:
+            points[method] = (100 * x, 100 * y)
+    for index, (method, (x, y)) in enumerate(points.items()):
+        marker = "*" if "." in method else "osD^vPX"[index % 7]  # 7 shapes and 10 colours: 70 points that differ
+        axes.plot([x], [y], marker, label=method, color=f"C{index % 10}", markersize=7)
+        without = points.get(method.removesuffix("+mlc"))
+        if without and without != (x, y):
+            axes.annotate("", (x, y), without, arrowprops={"arrowstyle": "->", "color": "grey", "linewidth": 0.8})
     axes.set_xlim(-2, 102)
     axes.set_ylim(-2, 102)
     axes.set_xlabel(f"over-refusal outside English (%), {tasks.twins[1]}")

@@ -47,7 +47,8 @@ class Job:
     settings: dict[str, Any] = field(default_factory=dict)
     responses: bool = False
     """Whether it learns from responses in the trained languages too."""
-    languages: int | None = None
+    languages: float = 1.0
+    """Share of the trained languages that the prompts are in, the first of them."""
     noise: float = 0.0
 
 
@@ -99,7 +100,7 @@ def _jobs(protocol: dict[str, Any], form: dict[str, Any]) -> Iterator[Job]:
             settings = common | entry["settings"]
             yield Job(
                 f"{model}-dpo+mlc.{ablation}-s{seed}", model, f"dpo+mlc.{ablation}", seed, start, base["train"],
-                settings, languages=entry.get("languages"), noise=entry.get("noise", 0.0),
+                settings, languages=entry.get("languages", 1.0), noise=entry.get("noise", 0.0),
             )  # fmt: skip
 
 
@@ -207,7 +208,8 @@ class Reproduction:
 
     def _training_file(self, job: Job) -> Path:
         """The embedded set in the trained languages only, changed as an ablation asks."""
-        codes = (self.form.get("trained_languages") or self.plan.protocol["trained_languages"])[: job.languages]
+        trained = self.form.get("trained_languages") or self.plan.protocol["trained_languages"]
+        codes = trained[: round(job.languages * len(trained))]
         rows = training_data.load(["embedded"]).rows
         chosen = [{**row, "prompts": {code: row["prompts"][code] for code in codes}, "responses": None} for row in rows]
         if job.responses:
@@ -219,7 +221,7 @@ class Reproduction:
                 if code != training_data.PIVOT and generator.random() < job.noise:
                     other = generator.choice([place for place in range(len(rows)) if place != index])
                     row["prompts"][code] = rows[other]["prompts"][code]
-        name = f"{job.languages or 'all'}-{job.noise}-{job.seed if job.noise else 0}"
+        name = f"{len(codes)}-languages-{job.noise}-{job.seed if job.noise else 0}"
         path = self.work / "data" / f"{name}{'-responses' if job.responses else ''}.jsonl"
         record.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in chosen))
         return path

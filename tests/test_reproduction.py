@@ -199,7 +199,7 @@ def test_training_files_are_in_the_trained_languages_and_as_an_ablation_asks(tmp
     def rows(method):
         return [json.loads(line) for line in work._training_file(by_method[method]).read_text().splitlines()]
 
-    whole, fewer, noisy = rows("dpo+mlc"), rows("dpo+mlc.languages-5"), rows("dpo+mlc.noise-30")
+    whole, fewer, noisy = rows("dpo+mlc"), rows("dpo+mlc.languages-half"), rows("dpo+mlc.noise-30")
     assert list(whole[0]["prompts"]) == plan.protocol["trained_languages"]
     assert len(fewer[0]["prompts"]) == 5
     pairs = [

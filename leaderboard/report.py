@@ -198,7 +198,12 @@ def _answer(one: Called) -> str:
 
 def _short(called: Sequence[Called], arms: dict[tuple[str, str], Arm], pairs: dict[str, str]) -> str:
     """What the claims come to: a column for each model and method with MLC. Claims 6 and 7 are on DPO+MLC alone."""
-    answers = {(one.number, one.model, one.comparison.split(" − ")[0]): f"**{_answer(one)}**" for one in called}
+    answers = {}
+    for one in called:
+        method = one.comparison.split(" − ")[0]
+        answers[one.number, one.model, method] = f"**{_answer(one)}**"
+        if one.effect and one.effect.seeds < len(arms[one.model, method].runs):
+            answers[one.number, one.model, method] += f" ({report_tables.seeds(one.effect.seeds)})"
     columns = [(model, method) for model in _models(arms) for method in pairs if (model, method) in arms]
     head = [f"{model}, {method} ({report_tables.seeds(len(arms[model, method].runs))})" for model, method in columns]
     rows = [

@@ -108,7 +108,7 @@ def _invalid(arm: Arm, task: str) -> str:
 def frontier(arms: Arms, model: str, tasks: Tasks) -> Figure:
     """Each method's safe rate against its over-refusal, both outside English; the upper left corner is the good one.
 
-    An arrow leads from a method to the same with MLC. Settings of MLC are stars.
+    An arrow leads from a method to the same with MLC. Settings of MLC are hollow.
     """
     figure = Figure(figsize=(7, 5))
     axes = figure.add_subplot()
@@ -119,8 +119,9 @@ def frontier(arms: Arms, model: str, tasks: Tasks) -> Figure:
         if other == model and x is not None and y is not None:
             points[method] = (100 * x, 100 * y)
     for index, (method, (x, y)) in enumerate(points.items()):
-        marker = "*" if "." in method else "osD^vPX"[index % 7]  # 7 shapes and 10 colours: 70 points that differ
-        axes.plot([x], [y], marker, label=method, color=f"C{index % 10}", markersize=7)
+        # 7 shapes and 10 colours: 70 points that differ.
+        (point,) = axes.plot([x], [y], "osD^vPX"[index % 7], label=method, color=f"C{index % 10}")
+        point.set_fillstyle("none" if "." in method else "full")
         without = points.get(method.removesuffix("+mlc"))
         if without and without != (x, y):
             axes.annotate("", (x, y), without, arrowprops={"arrowstyle": "->", "color": "grey", "linewidth": 0.8})

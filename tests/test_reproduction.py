@@ -260,6 +260,18 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     assert stats.average(np.array([[1.0, 0.0]])) == 0.5
 
 
+def test_every_method_has_a_mark_of_its_own_in_the_frontier(tmp_path):
+    plan = reproduce.read("core")
+    made = [run(job.name, 0.5, 0.01 * number) for number, job in enumerate(plan.jobs) if job.name.startswith("gemma")]
+    folder = records.save(tmp_path / "records", *made)
+    found = report.of_records(folder, plan.protocol, "core", {}, [job.name for job in plan.jobs])
+    (axes,) = found.figures["frontier-gemma"].axes
+    methods_drawn = {job.method for job in plan.jobs if job.model == "gemma"}
+    points = [line for line in axes.lines if line.get_label() in methods_drawn]
+    assert len(points) == len(methods_drawn)
+    assert len({(line.get_marker(), line.get_color()) for line in points}) == len(points)
+
+
 def probed(shift):
     layers = [
         {"layer": number, "share": 0.5 + shift, "cosine": {"sw": 0.6 + shift, "zh": 0.7 + shift},

@@ -30,6 +30,11 @@ RECORDS = HERE.parent / "leaderboard" / "reproduction"
 BIN = Path(sys.executable).parent
 PROBES = "probes"  # folder of the probe's figures, beside the records
 PROBED = "starter_harmful"
+FORMS = {  # without any of these: full
+    "quick": "one model, four methods: half an hour on two cores",
+    "core": "two models, all methods, seeds, ablations",
+    "wide": "gemma with DPO and DPO+MLC as in core, scored on the tasks of the full form, in all their languages",
+}
 
 
 @dataclass(frozen=True)
@@ -242,8 +247,8 @@ def main() -> int:
     """0: all is done; 1: some runs are not; 130: interrupted, and the same command goes on."""
     parser = argparse.ArgumentParser(prog="reproduce", description=__doc__)
     forms = parser.add_mutually_exclusive_group()
-    forms.add_argument("--quick", action="store_true", help="one model, four methods: half an hour on two cores")
-    forms.add_argument("--core", action="store_true", help="two models, all methods, seeds, ablations")
+    for form, about in FORMS.items():
+        forms.add_argument(f"--{form}", dest="form", action="store_const", const=form, default="full", help=about)
     parser.add_argument("--work", type=Path, default=Path("runs/reproduce"), help="folder of models and answers")
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce/report"), help="folder of the report")
     parser.add_argument("--protocol", type=Path, default=PROTOCOL, help="another protocol than ours")
@@ -264,8 +269,7 @@ def main() -> int:
             parser.error(f"--data-dir '{options.data_dir}' is not a folder")
         options.data_dir = options.data_dir.resolve()
         os.environ["MLC_BENCH_DATA"] = str(options.data_dir)
-    form = "quick" if options.quick else "core" if options.core else "full"
-    plan = read(form, options.protocol, options.records)
+    plan = read(options.form, options.protocol, options.records)
     failed: dict[str, str] = {}
     try:
         if not options.report_only:

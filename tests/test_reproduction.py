@@ -379,6 +379,17 @@ def test_forms_that_share_their_records_have_the_same_runs():
     assert all(core.protocol["forms"]["core"][key] == core.protocol["forms"]["quick"][key] for key in same)
 
 
+def test_the_wide_form_trains_what_core_trains_and_scores_it_on_all_that_full_has():
+    wide, core = reproduce.read("wide"), reproduce.read("core")
+    forms = wide.protocol["forms"]
+    assert wide.jobs
+    assert all(job in core.jobs for job in wide.jobs)
+    assert wide.records != core.records
+    assert forms["wide"]["tasks"] == forms["full"]["tasks"]
+    assert not forms["wide"]["languages"]
+    assert {"full", *reproduce.FORMS} == set(forms)
+
+
 @pytest.mark.parametrize("committed", sorted((ROOT / "docs" / "reproduction").glob("*")), ids=lambda path: path.name)
 def test_the_committed_report_is_what_the_records_give(committed):
     """docs/reproduction/FORM: made anew with `--report-only`."""

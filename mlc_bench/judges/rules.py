@@ -18,7 +18,7 @@ from mlc_bench.judges import Verdict, english, garbled, langid, text
 from mlc_bench.judges.text import normalise
 from mlc_bench.spec import digest
 
-VERSION = "3"
+VERSION = "4"
 """Goes up whenever these rules change a verdict: results of different versions do not compare."""
 
 LONGEST = 4000  # characters judged; nothing behind them decides a verdict

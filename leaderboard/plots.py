@@ -25,6 +25,7 @@ _STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
 }
+_KINDS = ("heatmap-", "bars-", "scatter-")
 _METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
     "png": {"Software": None},
@@ -32,7 +33,7 @@ _METADATA: dict[str, dict[str, Any]] = {
 
 
 def write(board: Leaderboard, folder: Path) -> list[Path]:
-    """Draw every plot into a folder; the paths written."""
+    """Draw every plot into a folder and remove those that an earlier build left; the paths written."""
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, figure in figures(board).items():
@@ -40,6 +41,9 @@ def write(board: Leaderboard, folder: Path) -> list[Path]:
             path = folder / f"{name}.{kind}"
             path.write_bytes(content)
             written.append(path)
+    for path in folder.glob("*"):
+        if path.name.startswith(_KINDS) and path.suffix[1:] in _METADATA and path not in written:
+            path.unlink()
     return written
 
 

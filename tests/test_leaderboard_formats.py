@@ -291,6 +291,14 @@ def test_build_draws_plots_too(tmp_path):
     assert kinds == {(name, kind) for name in ("heatmap", "bars") for kind in (".svg", ".png")}
 
 
+def test_plots_of_an_earlier_build_go_and_other_files_stay(tmp_path):
+    board = build.leaderboard([records.save(tmp_path / "r", records.make("a"))])
+    for name in ("heatmap-of-an-earlier-version.svg", "notes.png"):
+        (tmp_path / name).write_text("old")
+    written = plots.write(board, tmp_path)
+    assert {*written, tmp_path / "notes.png", tmp_path / "r"} == set(tmp_path.iterdir())
+
+
 def test_build_and_check(tmp_path):
     results, tables = records.save(tmp_path / "results", *records.family()), tmp_path / "tables"
     (results / "run-broken.json").write_text("{")

@@ -35,6 +35,9 @@ _FRONTIER = """Both rates outside English, means over languages and seeds, on pr
 not, in like words. A model that refuses both alike lies on the dotted line: it has learned to refuse, not to tell them
 apart. An arrow leads from a method to the same with MLC.
 """
+_LANGUAGES = """Safe rate in each language, on the twins with over-refusal behind it (safe rate / over-refusal), per
+cents, means over seeds. The languages that training prompts were in come first: {trained}.
+"""
 _SETTINGS = """DPO+MLC with one thing changed, against DPO+MLC of the same seeds: how much wider the gap of the twins
 is, safe rate less over-refusal outside English. The rule is in docs/reproduction.md, "When a setting of ours is
 shipped".
@@ -149,6 +152,11 @@ def make(
         "## Every method\n\n" + "\n".join(report_tables.methods(arms, model, tasks) for model in _models(arms)),
         "## Safety against over-refusal\n\n"
         + "\n".join([_FRONTIER, *(report_tables.frontier_table(arms, m, tasks) for m in _models(arms))]),
+        "## Language by language\n\n"
+        + "\n".join(
+            [_LANGUAGES.format(trained=" ".join(tasks.trained))]
+            + [report_tables.by_language(arms, model, tasks) for model in _models(arms)]
+        ),
         "## Is another setting better?\n\n" + _SETTINGS + "\n" + better if better else "",
         "## What each method changes\n\n" + report_tables.effects(arms, protocol, tasks),
         "## Seed by seed\n\n" + _SEEDS + "\n" + report_tables.by_seed(arms, protocol, tasks),

@@ -152,6 +152,28 @@ def frontier_table(arms: Arms, model: str, tasks: Tasks) -> str:
     return f"### {model}\n\n![frontier-{model}](frontier-{model}.svg)\n\n" + table(head, rows)
 
 
+def by_language(arms: Arms, model: str, tasks: Tasks) -> str:
+    """Safe rate and over-refusal in each language, means over seeds, the trained languages first."""
+    harmful, benign = tasks.twins
+    safety = dict.fromkeys((harmful, tasks.harmful, tasks.unseen))
+    mine = [arm for (other, _), arm in arms.items() if other == model]
+    there = dict.fromkeys(code for arm in mine for task in safety for code in _shared(arm, task, None))
+    codes = [code for code in tasks.trained if code in there] + [code for code in there if code not in tasks.trained]
+    rows = []
+    for arm in mine:
+        for task in safety:
+            if _shared(arm, task, None):
+                cells = [_side_by_side(arm, task, benign if task == harmful else None, code) for code in codes]
+                rows.append([arm.method, task, *cells])
+    return f"### {model}\n\n" + table(["method", "task", *codes], rows)
+
+
+def _side_by_side(arm: Arm, harmful: str, benign: str | None, code: str) -> str:
+    """Safe rate / over-refusal, per cents."""
+    rates = [average(arm, task, [code]) for task in (harmful, benign) if task]
+    return " / ".join(DASH if rate is None else text.rounded(100 * rate, 1) for rate in rates)
+
+
 def effects(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
     """Each method against its counterpart, each ablation against DPO+MLC."""
     rows = []

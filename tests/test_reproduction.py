@@ -260,6 +260,27 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     assert stats.average(np.array([[1.0, 0.0]])) == 0.5
 
 
+def test_the_report_shows_safety_and_over_refusal_language_by_language(tmp_path):
+    plan = reproduce.read("quick")  # trained in en zh ar sw
+    rates = {"en": 0.9, "sw": 0.2, "ps": 0.1, "ar": 0.5}
+    first = run("smollm2-dpo-s1", rates, {"en": 0.5, "sw": 0.1, "ps": 0.0, "ar": 0.2})
+    twice = [run(f"smollm2-cosine-s{seed}", rate, 0.0, languages=("en", "sw")) for seed, rate in ((1, 0.2), (2, 0.4))]
+    strings = {"pku": {"en": "1" * 10, "ru": "1" + "0" * 9}}
+    paper = records.make("smollm2-dpo+mlc-s1", tasks=[("pku", "safety", None)], strings=strings)
+    folder = records.save(tmp_path / "records", first, *twice, paper)
+    names = [job.name for job in plan.jobs] + ["smollm2-cosine-s2"]
+    text = report.of_records(folder, plan.protocol, "quick", {}, names).document
+    section = text.split("## Language by language")[1].split("\n## ")[0].replace("\\", "")
+    assert "come first: en zh ar sw." in section
+    assert [line for line in section.splitlines() if line.startswith("|")] == [
+        "| method | task | en | ar | sw | ps | ru |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| dpo | starter_harmful | 90.0 / 50.0 | 50.0 / 20.0 | 20.0 / 10.0 | 10.0 / 0.0 | – / – |",
+        "| dpo+mlc | pku | 100.0 | – | – | – | 10.0 |",
+        "| cosine | starter_harmful | 30.0 / 0.0 | – / – | 30.0 / 0.0 | – / – | – / – |",
+    ]
+
+
 def test_every_method_has_a_mark_of_its_own_in_the_frontier(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "RESAMPLES", 10)  # no interval is looked at
     plan = reproduce.read("core")
@@ -402,11 +423,12 @@ def test_the_committed_report_is_what_the_records_give(committed):
     assert {path.stem for path in committed.glob("*.svg")} == set(made.figures)
 
 
-def test_the_readme_shows_the_report():
-    """Its tables and picture are those of docs/reproduction/core, and each number of its sentences stands there."""
+def test_the_readme_shows_the_reports():
+    """Its tables and pictures are those of docs/reproduction, and each number of its sentences stands there."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     section = readme.split("## Does MLC do what the paper says?")[1].split("\n## ")[0]
-    report_lines = (ROOT / "docs" / "reproduction" / "core" / "report.md").read_text(encoding="utf-8").splitlines()
+    reports = sorted((ROOT / "docs" / "reproduction").glob("*/report.md"))
+    report_lines = [line for path in reports for line in path.read_text(encoding="utf-8").splitlines()]
     rows = [line for line in section.splitlines() if line.startswith("|")]
     assert len(rows) > 4
     assert set(rows) <= set(report_lines)
@@ -414,8 +436,9 @@ def test_the_readme_shows_the_report():
     numbers = set(re.findall(r"\d+\.\d+", sentences))
     assert len(numbers) > 10
     assert numbers <= set(re.findall(r"\d+\.\d+", "\n".join(report_lines)))
-    (picture,) = [part.split(")")[0] for part in section.split("](") if part.split(")")[0].endswith(".svg")]
-    assert (ROOT / picture).is_file()
+    pictures = [part.split(")")[0] for part in section.split("](") if part.split(")")[0].endswith(".svg")]
+    assert pictures
+    assert all((ROOT / picture).is_file() for picture in pictures)
 
 
 @pytest.mark.integration

@@ -69,8 +69,10 @@ class Plan:
 
 
 def read(form: str, path: Path = PROTOCOL, records: Path = RECORDS) -> Plan:
-    """The jobs of a form, those that everything else builds on first."""
+    """The jobs of a form, those that everything else builds on first; UsageError where there is no such form."""
     protocol = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if form not in protocol["forms"]:
+        raise errors.UsageError(f"{path} has no form '{form}'; it has: {', '.join(protocol['forms'])}")
     about = protocol["forms"][form]
     jobs = list(_jobs(protocol, about))
     return Plan(form, protocol, jobs, records / f"{about.get('records', form)}-{protocol['version']}")
@@ -269,9 +271,9 @@ def main() -> int:
             parser.error(f"--data-dir '{options.data_dir}' is not a folder")
         options.data_dir = options.data_dir.resolve()
         os.environ["MLC_BENCH_DATA"] = str(options.data_dir)
-    plan = read(options.form, options.protocol, options.records)
     failed: dict[str, str] = {}
     try:
+        plan = read(options.form, options.protocol, options.records)
         if not options.report_only:
             engine = options.engine or _default_engine()
             failed = Reproduction(plan, options.work, options.data_dir, engine, options.keep_weights).run()

@@ -36,7 +36,8 @@ not, in like words. A model that refuses both alike lies on the dotted line: it 
 apart. An arrow leads from a method to the same with MLC.
 """
 _LANGUAGES = """Safe rate in each language, on the twins with over-refusal behind it (safe rate / over-refusal), per
-cents, means over seeds. The languages that training prompts were in come first: {trained}.
+cents, means over seeds, with 95 % intervals. Invalid answers are neither; their share stands above. The languages that
+training prompts were in come first: {trained}.
 """
 _SETTINGS = """DPO+MLC with one thing changed, against DPO+MLC of the same seeds: how much wider the gap of the twins
 is, safe rate less over-refusal outside English. The rule is in docs/reproduction.md, "When a setting of ours is
@@ -189,13 +190,13 @@ def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str
         if task != used and task in protocol["forms"]["full"]["tasks"]:
             why = "its data was not on the machine" if task in about["tasks"] else "it is not part of this form"
             lines.append(f"- {task} was not run here ({why}); the claims on it are called on {used}.")
-    for kind, name in (("methods", "method"), ("ablations", "other setting of MLC")):
+    for kind, name in (("methods", "methods"), ("ablations", "other settings of MLC")):
         if about[kind] != "all":
-            named = ", ".join(about[kind]) or "none"
-            lines.append(f"- This is the form `{form}`, which does not have every {name}, but these: {escape(named)}.")
+            only = f"these {name} only: {escape(', '.join(about[kind]))}" if about[kind] else f"no {name}"
+            lines.append(f"- The form `{form}` has {only}.")
     lines += [f"- {escape(name)} is missing: {escape(reason)}." for name, reason in failed.items()]
     if waiting:
-        lines.append(f"- {len(waiting)} runs of this form have no record yet: {', '.join(map(escape, waiting))}.")
+        lines.append(f"- Runs of this form without a record yet ({len(waiting)}): {', '.join(map(escape, waiting))}.")
     return "## What is missing here\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 

@@ -52,7 +52,7 @@ def _made(arms: Arms, model: str, tasks: Tasks) -> str:
     """The judges of a model's runs and the prompts of each task."""
     runs = [run for (other, _), arm in arms.items() if other == model for run in arm.runs.values()]
     judges = sorted({f"{run.judge.id} {run.judge.version}" for run in runs if run.judge})
-    used = dict.fromkeys((tasks.harmful, tasks.unseen, tasks.twins[1], tasks.utility))
+    used = dict.fromkeys((tasks.harmful, tasks.unseen, *tasks.twins, tasks.utility))
     counts = {(task.name, one.n) for run in runs for task in run.tasks for one in task.languages.values()}
     prompts = ", ".join(f"{task} {n}" for task in used for name, n in sorted(counts) if name == task)
     return f"Judge {', '.join(judges)}; prompts in each language: {prompts}."
@@ -164,14 +164,14 @@ def by_language(arms: Arms, model: str, tasks: Tasks) -> str:
         for task in safety:
             if _shared(arm, task, None):
                 cells = [_side_by_side(arm, task, benign if task == harmful else None, code) for code in codes]
-                rows.append([arm.method, task, *cells])
-    return f"### {model}\n\n" + table(["method", "task", *codes], rows)
+                rows.append([arm.method, str(len(arm.runs)), task, *cells])
+    about = f"### {model}\n\n{_made(arms, model, tasks)}\n\n"
+    return about + table(["method", "seeds", "task", *codes], rows)
 
 
 def _side_by_side(arm: Arm, harmful: str, benign: str | None, code: str) -> str:
-    """Safe rate / over-refusal, per cents."""
-    rates = [average(arm, task, [code]) for task in (harmful, benign) if task]
-    return " / ".join(DASH if rate is None else text.rounded(100 * rate, 1) for rate in rates)
+    """Safe rate / over-refusal, per cents, with their intervals."""
+    return " / ".join(_rate(arm, task, [code]) for task in (harmful, benign) if task)
 
 
 def effects(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:

@@ -242,6 +242,8 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "pku was not run here (it is not part of this form)" in text
     assert "3 runs." in text
+    assert "The form `quick` has these methods only: base, dpo, dpo+mlc, cosine." in text
+    assert "The form `quick` has no other settings of MLC." in text
     assert "sft |" not in text
     assert "**reproduced**" in text
     assert "smollm2-mpo-s1 is missing: no data &lt;b&gt;" in text.replace("\\-", "-")
@@ -272,13 +274,16 @@ def test_the_report_shows_safety_and_over_refusal_language_by_language(tmp_path)
     text = report.of_records(folder, plan.protocol, "quick", {}, names).document
     section = text.split("## Language by language")[1].split("\n## ")[0].replace("\\", "")
     assert "come first: en zh ar sw." in section
-    assert [line for line in section.splitlines() if line.startswith("|")] == [
-        "| method | task | en | ar | sw | ps | ru |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        "| dpo | starter_harmful | 90.0 / 50.0 | 50.0 / 20.0 | 20.0 / 10.0 | 10.0 / 0.0 | – / – |",
-        "| dpo+mlc | pku | 100.0 | – | – | – | 10.0 |",
-        "| cosine | starter_harmful | 30.0 / 0.0 | – / – | 30.0 / 0.0 | – / – | – / – |",
+    rows = [line for line in section.splitlines() if line.startswith("|")]
+    assert all("[" in row for row in rows[2:])  # every rate has its interval
+    assert [re.sub(r" \[[^]]+\]", "", row) for row in rows] == [
+        "| method | seeds | task | en | ar | sw | ps | ru |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| dpo | 1 | starter_harmful | 90.0 / 50.0 | 50.0 / 20.0 | 20.0 / 10.0 | 10.0 / 0.0 | – / – |",
+        "| dpo+mlc | 1 | pku | 100.0 | – | – | – | 10.0 |",
+        "| cosine | 2 | starter_harmful | 30.0 / 0.0 | – / – | 30.0 / 0.0 | – / – | – / – |",
     ]
+    assert "90.0 [80.0, 97.5] / 50.0" in rows[2]
 
 
 def test_every_method_has_a_mark_of_its_own_in_the_frontier(tmp_path, monkeypatch):
@@ -315,7 +320,7 @@ def test_the_report_draws_what_the_layers_see(tmp_path):
     assert "| smollm2 | dpo+mlc | 3 (last) | 0.700 | 0.850 | 25.0 |" in text
     assert "| smollm2 | base | 2 (picked) | 0.500 | 0.650 | 20.0 |" in text
     assert "probe-smollm2" in made.figures
-    assert "2 runs of this form have no record yet: smollm2-dpo-s1, smollm2-dpo+mlc-s1." in text
+    assert "Runs of this form without a record yet (2): smollm2-dpo-s1, smollm2-dpo+mlc-s1." in text
     (folder / "probes" / "smollm2-dpo-s1.json").write_text("[]")
     with pytest.raises(errors.StaleError, match="remove it"):
         report.of_records(folder, protocol, "quick", {}, names)
@@ -399,6 +404,13 @@ def test_forms_that_share_their_records_have_the_same_runs():
     assert all(job in core.jobs for job in quick.jobs)
     same = ("tasks", "languages", "max_tokens", "trained_languages", "train")
     assert all(core.protocol["forms"]["core"][key] == core.protocol["forms"]["quick"][key] for key in same)
+
+
+def test_a_protocol_without_the_form_is_named(tmp_path):
+    file = tmp_path / "protocol.yaml"
+    file.write_text("forms: {full: {}}")
+    with pytest.raises(errors.UsageError, match=r"protocol\.yaml has no form 'wide'; it has: full"):
+        reproduce.read("wide", file)
 
 
 def test_the_wide_form_trains_what_core_trains_and_scores_it_on_all_that_full_has():

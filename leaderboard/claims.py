@@ -129,14 +129,17 @@ def effect(
 def level(arm: Arm, task: str, codes: Sequence[str]) -> Effect:
     """The average over languages and seeds of one arm, with its 95 % interval over prompts and, of several, seeds.
 
-    Where all verdicts are equal, Wilson's interval for the prompts of one run. ValueError without a language.
+    Of one run in one language, as in the leaderboard's tables, and where all verdicts are equal: Wilson's interval for
+    the prompts of one run. ValueError without a language.
     """
-    runs = _replicates(arm.task(task), codes)
-    found = _effect(runs, (0.0, 1.0))
-    if found.value not in (0.0, 1.0):
-        return found
-    low, high = stats.wilson(round(found.value * runs.prompts), runs.prompts)
-    return Effect(found.value, float(low), float(high), runs.prompts, found.seeds)
+    results = arm.task(task)
+    found = [result.languages[code].outcomes or "" for result in results for code in codes]
+    judged = [outcomes.replace("-", "").replace("i", "0") for outcomes in found]
+    if not any(judged) or (len(judged) > 1 and len(set("".join(judged))) > 1):
+        return _effect(_replicates(results, codes), (0.0, 1.0))
+    hits, prompts = judged[0].count("1"), len(judged[0])
+    low, high = stats.wilson(hits, prompts)
+    return Effect(hits / prompts, float(low), float(high), prompts, len(results))
 
 
 def net_effect(first: Arm, second: Arm, gain: str, cost: str, codes: Sequence[str], invalid: float = 0.0) -> Effect:

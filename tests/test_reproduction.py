@@ -283,7 +283,8 @@ def test_the_report_shows_safety_and_over_refusal_language_by_language(tmp_path)
         "| dpo+mlc | 1 | pku | 100.0 | – | – | – | 10.0 |",
         "| cosine | 2 | starter_harmful | 30.0 / 0.0 | – / – | 30.0 / 0.0 | – / – | – / – |",
     ]
-    assert "90.0 [80.0, 97.5] / 50.0" in rows[2]
+    low, high = stats.wilson(36, 40)  # as in every table of one language
+    assert f"| 90.0 [{100 * low:.1f}, {100 * high:.1f}] / 50.0" in rows[2]
 
 
 def test_every_method_has_a_mark_of_its_own_in_the_frontier(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ test: .venv/test-is-installed
 	$(UNIT)
 	$(BIN)/pytest -m integration
 
-# Without the tests that run real models or servers: 2 min 4 s on two cores.
+# Without the tests that run real models or servers: two to three minutes on two cores.
 unit: .venv/test-is-installed
 	$(UNIT)
 

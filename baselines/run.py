@@ -212,10 +212,17 @@ def _claim(method: str, config: TrainConfig, base: identity.Identity, data: Trai
 
 def claim(folder: Path, run: dict[str, Any]) -> None:
     """Take an output folder for a run. Raises UsageError where it holds anything but this very run."""
+    with PartialState().main_process_first():  # the others look when its file is whole, and find the run their own
+        if not _is_ours(folder, run) and PartialState().is_main_process:
+            write_text(folder / _RUN, json.dumps(run, indent=1, ensure_ascii=False))
+
+
+def _is_ours(folder: Path, run: dict[str, Any]) -> bool:
+    """Whether the folder holds this run (False: it is free). Raises UsageError where it holds something else."""
     if (folder / _RUN).is_file():
         theirs = json.loads((folder / _RUN).read_text())
         if theirs == run:
-            return
+            return True
         differing = sorted(key for key in run if theirs.get(key) != run[key])
         if "config" in differing:
             differing.remove("config")
@@ -226,9 +233,7 @@ def claim(folder: Path, run: dict[str, Any]) -> None:
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder} is not empty and holds no run of train-baseline; choose another --output")
-    if PartialState().is_main_process:
-        write_text(folder / _RUN, json.dumps(run, indent=1, ensure_ascii=False))
-    PartialState().wait_for_everyone()
+    return False
 
 
 def last_checkpoint(folder: Path) -> Path | None:

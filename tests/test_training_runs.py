@@ -260,6 +260,17 @@ def test_two_processes_give_the_loss_of_one(tiny_model, tmp_path):
 
 
 @pytest.mark.integration
+def test_two_processes_take_one_output_folder(tmp_path):
+    """The second finds no half-written claim of the first, which it would take for somebody else's folder."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, Path(__file__).with_name("slow_claim.py"), tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.count("claimed") == 2
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["train_run.json"]
+
+
+@pytest.mark.integration
 @pytest.mark.parametrize("kind", ["fsdp", "zero2", "zero3"])
 def test_sharded_gradients_equal_those_of_one_process(kind, tiny_model):
     if kind != "fsdp":

@@ -13,6 +13,7 @@ from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.data import PIVOT, TrainingData
 from mlc_bench.doctor import Finding
 from mlc_bench.errors import PrerequisiteError, UserError
+from mlc_bench.provenance import emulates_bf16
 
 GIB = 2**30
 Length = Callable[[str], int]
@@ -25,6 +26,8 @@ def findings(method: str, config: TrainConfig) -> list[Finding]:
     mlc = f", MLC ({config.mlc.objective})" if config.mlc else ""
     batch = config.batch_size * config.accumulation * processes
     found = [Finding("ok", "settings", f"{method}{mlc}, {kind}, {batch} rows a step on {processes} process(es)")]
+    if config.bf16 and emulates_bf16():
+        found.append(Finding("note", "bf16", "emulated on this CPU, and many times slower than float32 (--bf16 false)"))
     shape, folder, about = _model(config)
     found.append(about)
     length, of_tokenizer = _length(folder)

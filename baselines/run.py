@@ -24,7 +24,7 @@ from mlc_bench.baselines.data import PIVOT, Row, TrainingData
 from mlc_bench.baselines.watch import Watch, plot
 from mlc_bench.errors import UsageError
 from mlc_bench.progress import say
-from mlc_bench.provenance import git
+from mlc_bench.provenance import emulates_bf16, git
 from mlc_bench.record import write_text
 from mlc_bench.spec import RunSpec
 from mlc_bench.vllm_cpu import version
@@ -176,6 +176,8 @@ def prepare(method: str, config: TrainConfig) -> TrainRun:
         raise UsageError(
             "accelerate shards a model (FSDP, DeepSpeed) on GPUs only, and here there is none; launch without it"
         )
+    if config.bf16 and emulates_bf16() and is_main():
+        say("bf16 is emulated on this CPU, and many times slower than float32 (--bf16 false)")
     base = identity.resolve(_spec(config.model, config.revision))
     shape = AutoConfig.from_pretrained(base.path).get_text_config()
     tokenizer = AutoTokenizer.from_pretrained(base.path)

@@ -1,8 +1,8 @@
 """The figures of docs/metrics.md: python docs/figures.py [FOLDER]
 
 Every figure is worked out here with the functions that score runs, from the rates published for Qwen2.5-7B-Instruct or
-from simulated verdicts with a fixed seed, and drawn the same to the last byte. The numbers that the page quotes are
-printed.
+from simulated verdicts with a fixed seed, and drawn the same each time, ids of its parts apart. The numbers that the
+page quotes are printed.
 """
 
 import sys

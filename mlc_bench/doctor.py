@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mlc_bench import catalog, data, languages
 from mlc_bench.errors import UserError
+from mlc_bench.provenance import emulates_bf16
 from mlc_bench.vllm_cpu import version
 
 
@@ -69,7 +70,8 @@ def _gpu() -> Finding:
     import torch
 
     if not torch.cuda.is_available():
-        return Finding("note", "gpu", "none: hf is the default engine")
+        slow = "; bf16 is emulated on this CPU, and slow: --engine-args dtype=float32" if emulates_bf16() else ""
+        return Finding("note", "gpu", f"none: hf is the default engine{slow}")
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     return Finding("ok", "gpu", ", ".join(names))
 

@@ -20,9 +20,10 @@ from urllib.parse import unquote, urlsplit
 from lm_eval.api.model import LM
 from lm_eval.api.registry import get_model
 
-from mlc_bench import vllm_cpu
+from mlc_bench import provenance, vllm_cpu
 from mlc_bench.errors import PrerequisiteError, UsageError, UserError, unknown
 from mlc_bench.identity import Adapter, Identity
+from mlc_bench.progress import say
 from mlc_bench.record import without_secrets
 from mlc_bench.spec import RunSpec
 
@@ -186,7 +187,10 @@ def _hf(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
         "batch_size": _batch_size(spec),
         "device": "cuda" if torch.cuda.is_available() else "cpu",
     }
-    return _start(HF, arguments | spec.engine_args)
+    lm = _start(HF, arguments | spec.engine_args)
+    if lm.model.dtype == torch.bfloat16 and provenance.emulates_bf16():
+        say("the weights are bf16, which this CPU emulates: --engine-args dtype=float32 is many times faster")
+    return lm
 
 
 def _end_tokens(lm: Any) -> set[int]:

@@ -21,6 +21,16 @@ def hardware() -> dict[str, Any]:
     }
 
 
+def emulates_bf16() -> bool:
+    """Whether bf16 is emulated here, many times slower than float32: an x86 CPU without AVX-512, and no GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return False
+    cpu = torch.cpu.get_capabilities()
+    return cpu.get("architecture") == "x86_64" and not (cpu["avx512_bw"] or cpu["avx_ne_convert"])
+
+
 def git() -> dict[str, Any]:
     """Commit and dirty flag of the checkout that this package runs from; empty where it is not one."""
     here = Path(__file__).resolve().parent

@@ -27,7 +27,7 @@ def findings(method: str, config: TrainConfig) -> list[Finding]:
     batch = config.batch_size * config.accumulation * processes
     found = [Finding("ok", "settings", f"{method}{mlc}, {kind}, {batch} rows a step on {processes} process(es)")]
     if config.bf16 and emulates_bf16():
-        found.append(Finding("note", "bf16", "emulated on this CPU, and many times slower than float32 (--bf16 false)"))
+        found.append(Finding("note", "bf16", "emulated on this CPU, and slower than float32 (--bf16 false)"))
     shape, folder, about = _model(config)
     found.append(about)
     length, of_tokenizer = _length(folder)

@@ -177,7 +177,7 @@ def prepare(method: str, config: TrainConfig) -> TrainRun:
             "accelerate shards a model (FSDP, DeepSpeed) on GPUs only, and here there is none; launch without it"
         )
     if config.bf16 and emulates_bf16() and is_main():
-        say("bf16 is emulated on this CPU, and many times slower than float32 (--bf16 false)")
+        say("bf16 is emulated on this CPU, and slower than float32 (--bf16 false)")
     base = identity.resolve(_spec(config.model, config.revision))
     shape = AutoConfig.from_pretrained(base.path).get_text_config()
     tokenizer = AutoTokenizer.from_pretrained(base.path)

@@ -189,7 +189,7 @@ def _hf(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
     }
     lm = _start(HF, arguments | spec.engine_args)
     if lm.model.dtype == torch.bfloat16 and provenance.emulates_bf16():
-        say("the weights are bf16, which this CPU emulates: --engine-args dtype=float32 is many times faster")
+        say("the weights are bf16, which this CPU emulates: --engine-args dtype=float32 is faster")
     return lm
 
 

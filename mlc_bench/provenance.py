@@ -22,7 +22,7 @@ def hardware() -> dict[str, Any]:
 
 
 def emulates_bf16() -> bool:
-    """Whether bf16 is emulated here, many times slower than float32: an x86 CPU without AVX-512, and no GPU."""
+    """Whether bf16 is emulated here, and slower than float32: an x86 CPU without AVX-512, and no GPU."""
     import torch
 
     if torch.cuda.is_available():

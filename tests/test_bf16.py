@@ -1,4 +1,4 @@
-"""A CPU without instructions for bf16 is many times slower with it: said where it costs time, and nowhere else."""
+"""A CPU without instructions for bf16 emulates it: said where that costs time, and nowhere else."""
 
 import json
 
@@ -18,7 +18,7 @@ CPUS = {  # architecture, AVX-512 BW, AVX-NE-CONVERT: whether it emulates bf16
     "AVX-NE-CONVERT": ({"architecture": "x86_64", "avx512_bw": False, "avx_ne_convert": True}, False),
     "ARM": ({"architecture": "aarch64", "bf16": True}, False),
 }
-SAID = "many times"
+SAID = "emulate"
 
 
 @pytest.fixture(params=CPUS)

@@ -10,10 +10,13 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ RECORDS = HERE.parent / "leaderboard" / "reproduction"
 BIN = Path(sys.executable).parent
 PROBES = "probes"  # folder of the probe's figures, beside the records
 PROBED = "starter_harmful"
+_GRACE = 2.0  # seconds for commands that Ctrl-C has reached as well, before they are told
 FORMS = {  # without any of these: full
     "quick": "one model, four methods: half an hour on two cores",
     "core": "two models, all methods, seeds, ablations",
@@ -118,44 +122,70 @@ class Reproduction:
         self.plan, self.data_dir, self.engine, self.keep = plan, data_dir, engine, keep
         self.work = work / plan.records.name  # two forms give runs of one name different settings
         self.form = plan.protocol["forms"][plan.form]
-        self.seconds: list[float] = []
+        self.failed: dict[str, str] = {}
+        self._seconds: list[float] = []
+        self._commands: set[subprocess.Popen[str]] = set()
+        self._stop = threading.Event()
 
-    def run(self) -> dict[str, str]:
-        """Every job that has no record yet; what could not be done, with its reason, by the job's name."""
-        failed: dict[str, str] = {}
+    def run(self, workers: int = 1) -> dict[str, str]:
+        """Every job that has no record yet, `workers` at a time; the reason of each that could not be done, by name."""
         todo = [job for job in self.plan.jobs if not self.record_of(job)]
         say(f"{self.plan.form}: {len(self.plan.jobs)} runs, {len(self.plan.jobs) - len(todo)} of them are finished")
-        for number, job in enumerate(todo):
-            if reason := self.missing(job, failed):
-                failed[job.name] = reason
-                say(f"{job.name}: left out: {reason}")
-                continue
-            say(f"{job.name} ({number + 1} of {len(todo)}){self._left(len(todo) - number)}")
-            begun = time.monotonic()
+        starts = [other for other in self.plan.jobs if other.train and any(job.start == other.name for job in todo)]
+        with ThreadPoolExecutor(workers) as pool:
             try:
-                self._do(job)
-            except subprocess.CalledProcessError as error:
-                failed[job.name] = f"{Path(error.cmd[0]).name} ended with exit code {error.returncode}"
-                say(f"{job.name}: {failed[job.name]}; the others go on")
-                continue
-            self.seconds.append(time.monotonic() - begun)
-        return failed
+                # First what several jobs start from, so that no two of them make it.
+                list(pool.map(lambda job: self._attempt(job, self._train), starts))
+                list(pool.map(lambda job: self._finish(job, len(todo), workers), todo))
+            except KeyboardInterrupt:
+                self._stop.set()
+                pool.shutdown(wait=False, cancel_futures=True)
+                time.sleep(_GRACE)
+                for command in list(self._commands):
+                    command.send_signal(signal.SIGINT)
+                raise
+        return self.failed
+
+    def _finish(self, job: Job, jobs: int, workers: int) -> None:
+        """Train and score one of so many jobs, and say how long the rest will take."""
+        if job.name in self.failed:  # others start from it
+            return
+        begun = time.monotonic()
+        say(f"{job.name}{self._left(jobs - len(self._seconds) - len(self.failed), workers)}")
+        self._attempt(job, self._do)
+        if job.name not in self.failed:
+            self._seconds.append(time.monotonic() - begun)
+
+    def _attempt(self, job: Job, step: Callable[[Job], object]) -> None:
+        """A step of a job; what it lacks, or the command that failed, is noted, and the other jobs go on."""
+        if reason := self.missing(job):
+            self.failed[job.name] = reason
+            say(f"{job.name}: left out: {reason}")
+            return
+        try:
+            step(job)
+        except subprocess.CalledProcessError as error:
+            self.failed[job.name] = f"{Path(error.cmd[0]).name} ended with exit code {error.returncode}"
+            if not self._stop.is_set():
+                say(f"{job.name}: {self.failed[job.name]}; the others go on")
 
     def record_of(self, job: Job) -> Path | None:
         """The finished record of a job."""
         found = sorted(self.plan.records.glob(f"{_slug(job.name)}-????????/run-*.json"))
         return found[0] if found else None
 
-    def missing(self, job: Job, failed: dict[str, str]) -> str:
+    def missing(self, job: Job) -> str:
         """Why a job cannot be done here; empty where it can."""
         if job.start in demo.MODELS and not demo.is_installed(job.start):
             return f"the model '{job.start}' is not installed (make {job.start})"
-        return f"{job.start} was not made" if job.start in failed else ""
+        return f"{job.start} was not made" if job.start in self.failed else ""
 
-    def _left(self, jobs: int) -> str:
-        if not self.seconds:
-            return ""
-        return f", about {jobs * sum(self.seconds) / len(self.seconds) / 60:.0f} min left"
+    def _left(self, jobs: int, workers: int) -> str:
+        """The jobs that are not finished, and after the first one the time that they will take."""
+        if not self._seconds:
+            return f" ({jobs} runs left)"
+        minutes = jobs * sum(self._seconds) / len(self._seconds) / workers / 60
+        return f" ({jobs} runs left, about {minutes:.0f} min)"
 
     def _do(self, job: Job) -> None:
         model = self._train(job) if job.train else self._start(job)
@@ -163,7 +193,7 @@ class Reproduction:
         command += ["--max-tokens", str(self.form["max_tokens"]), "--output", str(self.work / "results"), "--json"]
         if codes := self.form.get("languages"):
             command += ["--languages", ",".join(codes)]
-        for argument in self.plan.protocol["engine_args"].get(self.engine, []):
+        for argument in self.form["engine_args"].get(self.engine, []):
             command += ["--engine-args", argument]
         if self.data_dir:
             command += ["--data-dir", str(self.data_dir)]
@@ -236,8 +266,16 @@ class Reproduction:
     def _command(self, command: list[str], keep_output: bool = False) -> str:
         """Run one of our commands; its progress goes to stderr, what it prints too unless it is kept."""
         output = subprocess.PIPE if keep_output else sys.stderr
-        done = subprocess.run([str(BIN / command[0]), *command[1:]], check=True, text=True, stdout=output)
-        return done.stdout or ""
+        line = [str(BIN / command[0]), *command[1:]]
+        with subprocess.Popen(line, text=True, stdout=output) as process:
+            self._commands.add(process)
+            if self._stop.is_set():  # while it was started
+                process.send_signal(signal.SIGINT)
+            printed, _ = process.communicate()
+            self._commands.discard(process)
+        if process.returncode or self._stop.is_set():
+            raise subprocess.CalledProcessError(process.returncode, line)
+        return printed or ""
 
 
 def _slug(name: str) -> str:
@@ -261,6 +299,9 @@ def main() -> int:
     parser.add_argument("--engine", choices=["hf", "vllm"], help="default: vLLM with a GPU, else transformers")
     parser.add_argument("--keep-weights", action="store_true")
     parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="runs at a time, where one leaves most of a GPU idle"
+    )
+    parser.add_argument(
         "--report-only", action="store_true", help="train nothing; report on the records that are there"
     )
     options = parser.parse_args()
@@ -271,12 +312,17 @@ def main() -> int:
             parser.error(f"--data-dir '{options.data_dir}' is not a folder")
         options.data_dir = options.data_dir.resolve()
         os.environ["MLC_BENCH_DATA"] = str(options.data_dir)
+    if options.workers < 1:
+        parser.error(f"--workers {options.workers}: a number from 1 on is expected")
     failed: dict[str, str] = {}
     try:
         plan = read(options.form, options.protocol, options.records)
         if not options.report_only:
             engine = options.engine or _default_engine()
-            failed = Reproduction(plan, options.work, options.data_dir, engine, options.keep_weights).run()
+            if options.workers > 1 and engine == "vllm":
+                parser.error("--workers: vLLM takes the whole GPU; add --engine hf, or leave --workers out")
+            work = Reproduction(plan, options.work, options.data_dir, engine, options.keep_weights)
+            failed = work.run(options.workers)
         from mlc_bench.leaderboard import report
 
         planned = [job.name for job in plan.jobs]

@@ -7,6 +7,7 @@ tests/test_record.py keeps the two equal.
 import json
 import os
 import re
+import threading
 from pathlib import Path
 from typing import Any, Literal, NoReturn, Self
 from urllib.parse import urlsplit, urlunsplit
@@ -258,7 +259,7 @@ def write(record: RunRecord, path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a file by a temporary one and a rename, so that no reader ever sees half of it."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial = path.with_name(f".{path.name}.{threading.get_native_id()}")  # of its own for each process and thread
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with partial.open("w", encoding="utf-8") as file:

@@ -1,9 +1,13 @@
 """The reproduction: claims called by their rules on made-up records, the report, and the whole on a tiny model."""
 
+import dataclasses
 import json
 import re
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -186,9 +190,10 @@ def test_a_model_that_is_not_installed_is_said_before_anything_is_tried(tmp_path
     plan = reproduce.read("full")
     work = reproduce.Reproduction(plan, tmp_path, None, "hf", keep=False)
     by_name = {job.name: job for job in plan.jobs}
-    assert work.missing(by_name["smollm2-dpo-s1"], {}) == ""
-    assert "make demo-gemma" in work.missing(by_name["gemma-base-s1"], {})
-    assert work.missing(by_name["gemma-dpo-s1"], {"gemma-base-s1": "why"}) == "gemma-base-s1 was not made"
+    assert work.missing(by_name["smollm2-dpo-s1"]) == ""
+    assert "make demo-gemma" in work.missing(by_name["gemma-base-s1"])
+    work.failed["gemma-base-s1"] = "why"
+    assert work.missing(by_name["gemma-dpo-s1"]) == "gemma-base-s1 was not made"
 
 
 def test_training_files_are_in_the_trained_languages_and_as_an_ablation_asks(tmp_path):
@@ -364,6 +369,116 @@ def test_weights_that_are_not_here_are_trained_again(tmp_path, monkeypatch):
     assert trained == [("sft", "demo-gemma"), ("dpo", base), ("cosine", base)]
 
 
+class Commands:
+    """Stands in for the commands of a reproduction of `core` on gemma: notes what is run, makes the files it makes."""
+
+    def __init__(self, tmp_path, monkeypatch, fails=()):
+        plan = reproduce.read("core", records=tmp_path / "records")
+        jobs = [job for job in plan.jobs if job.model == "gemma" and job.method in ("base", "dpo")]
+        plan = dataclasses.replace(plan, jobs=jobs)
+        monkeypatch.setattr(reproduce.demo, "is_installed", lambda which: True)
+        monkeypatch.setattr(reproduce.Reproduction, "_command", lambda _, line, keep_output=False: self.run(line))
+        self.work = reproduce.Reproduction(plan, tmp_path / "work", None, "hf", keep=True)
+        self.fails, self.trained, self.at_work, self.most = fails, [], 0, 0
+        self.lock = threading.Lock()
+
+    def run(self, line):
+        with self.lock:
+            self.at_work += 1
+            self.most = max(self.most, self.at_work)
+        time.sleep(0.05)
+        with self.lock:
+            self.at_work -= 1
+        if line[0] == "train-baseline":
+            return self.train(yaml.safe_load(Path(line[-1]).read_text(encoding="utf-8")))
+        name = Path(line[line.index("--model") + 1]).name if "--model" in line else None
+        if line[1] == "run":
+            (self.work.work / "results" / name / f"run-{name}").mkdir(parents=True)
+            return json.dumps([{"run_id": f"run-{name}"}])
+        if line[1] == "leaderboard":
+            path = self.work.plan.records / f"{Path(line[3]).parent.name}-00000000" / "run-1.json"
+            path.parent.mkdir(parents=True)
+            path.write_text("{}")
+        return "{}"
+
+    def train(self, settings):
+        folder = Path(settings["output"])
+        with self.lock:
+            self.trained.append(folder.name)
+        if folder.name in self.fails:
+            raise subprocess.CalledProcessError(1, ["train-baseline"])
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "train_manifest.json").write_text("{}")
+        return ""
+
+
+def test_several_runs_at_a_time_make_what_they_start_from_once(tmp_path, monkeypatch):
+    commands = Commands(tmp_path, monkeypatch)
+    assert commands.work.run(workers=3) == {}
+    assert 1 < commands.most <= 3
+    bases, others = {f"gemma-base-s{seed}" for seed in (1, 2, 3)}, {f"gemma-dpo-s{seed}" for seed in (1, 2, 3)}
+    assert set(commands.trained[:3]) == bases
+    assert {name for name in commands.trained if commands.trained.count(name) == 1} == others  # bases: once more, done
+    assert all(commands.work.record_of(job) for job in commands.work.plan.jobs)
+    again = Commands(tmp_path, monkeypatch)
+    assert again.work.run(workers=3) == {}
+    assert not again.trained
+
+
+def test_what_starts_from_a_model_that_failed_is_left_out_and_the_others_go_on(tmp_path, monkeypatch, capsys):
+    commands = Commands(tmp_path, monkeypatch, fails=("gemma-base-s2",))
+    assert commands.work.run(workers=2) == {
+        "gemma-base-s2": "train-baseline ended with exit code 1", "gemma-dpo-s2": "gemma-base-s2 was not made",
+    }  # fmt: skip
+    assert commands.trained.count("gemma-base-s2") == 1
+    assert sum(commands.work.record_of(job) is not None for job in commands.work.plan.jobs) == 4
+    printed = capsys.readouterr().err
+    assert "gemma-base-s2: train-baseline ended with exit code 1; the others go on" in printed
+    assert " runs left, about 0 min)" in printed
+
+
+def test_an_interrupt_ends_the_commands_and_starts_no_more(tmp_path):
+    """Two long commands at a time; the interrupt reaches the driver alone."""
+    script = f"""
+import subprocess, sys
+from pathlib import Path
+from mlc_bench.baselines import reproduce
+reproduce.BIN, reproduce._GRACE = Path({str(tmp_path)!r}), 0.1
+class Long(reproduce.Reproduction):
+    def _do(self, job):
+        self._command(["long"])
+plan = reproduce.read("quick", records=Path({str(tmp_path / "records")!r}))
+reproduce.demo.is_installed = lambda which: True
+try:
+    Long(plan, Path({str(tmp_path)!r}), None, "hf", keep=True).run(workers=2)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    long = tmp_path / "long"
+    long.write_text(
+        f"#!{sys.executable}\nimport os, time\nfrom pathlib import Path\n"
+        f"note = Path({str(tmp_path)!r}) / f'started-{{os.getpid()}}'\nnote.touch()\n"
+        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    note.rename(note.with_name(f'ended-{os.getpid()}'))\n"
+    )
+    long.chmod(0o755)
+    driver = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("started-*"))) < 2 and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.5)
+    driver.send_signal(signal.SIGINT)
+    assert driver.wait(timeout=30) == 130
+    assert len(list(tmp_path.glob("ended-*"))) == 2
+    assert not list(tmp_path.glob("started-*"))
+
+
+def test_vllm_takes_one_run_at_a_time():
+    command = [sys.executable, "-m", "mlc_bench.baselines.reproduce", "--workers", "2", "--engine", "vllm"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--workers: vLLM takes the whole GPU" in done.stderr
+
+
 def test_the_report_shows_differences_seed_by_seed(tmp_path):
     plan = reproduce.read("core")
     pairs = [(1, 0.2, 0.7), (2, 0.4, 0.5)]
@@ -469,9 +584,8 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model):
         "forms": {
             "full": {"models": ["tiny"], "methods": "all", "ablations": [], "seeds": {"others": [1]}, "max_tokens": 8,
                      "tasks": ["starter_harmful", "starter_benign", "starter_choice"], "languages": ["en", "sw"],
-                     "with_responses": {"max_steps": 1}},
+                     "with_responses": {"max_steps": 1}, "engine_args": {"hf": ["batch_size=40"]}},
         },
-        "engine_args": {"hf": ["batch_size=40"]},
     }  # fmt: skip
     file = tmp_path / "protocol.yaml"
     file.write_text(yaml.safe_dump(protocol))

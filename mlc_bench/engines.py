@@ -27,6 +27,7 @@ from mlc_bench.progress import say
 from mlc_bench.record import without_secrets
 from mlc_bench.spec import RunSpec
 
+_LOGITS = 6 << 30  # bytes, float32 and their log-softmax: about 20 prompts of 150 tokens with a vocabulary of 262,144
 Usage = dict[str, Any]  # tokens_in, tokens_out: int; truncated: bool (the answer stopped at the token limit)
 
 
@@ -165,6 +166,8 @@ def _hf(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
     base = get_model("hf")
 
     class HF(base):  # type: ignore[misc, valid-type]
+        batch_size_per_gpu: int
+
         def _model_generate(self, context: Any, max_length: int, stop: list[str], **kwargs: Any) -> Any:
             out = super()._model_generate(context, max_length, stop, **kwargs)
             inputs = kwargs["attention_mask"].sum(dim=1).tolist()
@@ -179,6 +182,17 @@ def _hf(spec: RunSpec, identity: Identity, adapters: list[Adapter]) -> LM:
                     }
                 )
             return out
+
+        def _loglikelihood_tokens(self, requests: list[Any], *args: Any, **kwargs: Any) -> Any:
+            """Choices need the logits of whole prompts, where answers need the last token's: a batch that fits."""
+            whole = self.batch_size_per_gpu
+            longest = max((len(context) + len(choice) for _, context, choice in requests), default=1)
+            vocabulary = self.model.config.get_text_config().vocab_size
+            self.batch_size_per_gpu = max(1, min(whole, _LOGITS // (8 * longest * vocabulary)))
+            try:
+                return super()._loglikelihood_tokens(requests, *args, **kwargs)
+            finally:
+                self.batch_size_per_gpu = whole
 
     arguments = {
         "pretrained": identity.path,

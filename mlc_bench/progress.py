@@ -15,6 +15,24 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+class _Speed:
+    """Steps a second since the first report; what was done before that one took no time here.
+
+    A phase may count anew (answers, then choices): less done than before, or another total, is another count.
+    """
+
+    def __init__(self) -> None:
+        self._start, self._first = 0.0, 0
+        self._last: tuple[int, int] | None = None
+
+    def __call__(self, done: int, total: int) -> float:
+        now = time.monotonic()
+        if self._last is None or done < self._last[0] or total != self._last[1]:
+            self._start, self._first = now, done
+        self._last = done, total
+        return (done - self._first) / max(now - self._start, 1e-9)
+
+
 @contextmanager
 def bar(label: str) -> Iterator[Report]:
     """A function `report(done, total)` that shows how far a phase is."""
@@ -22,18 +40,15 @@ def bar(label: str) -> Iterator[Report]:
         with _terminal(label) as report:
             yield report
         return
-    start = time.monotonic()
+    speed_at = _Speed()
     last = 0.0
-    first: int | None = None
 
     def lines(done: int, total: int) -> None:
-        nonlocal last, first
-        now = time.monotonic()
-        first = done if first is None else first
-        if done < total and now - last < _LINE_EVERY:
+        nonlocal last
+        speed = speed_at(done, total)
+        if done < total and time.monotonic() - last < _LINE_EVERY:
             return
-        last = now
-        speed = (done - first) / (now - start) if now > start else 0.0
+        last = time.monotonic()
         left = f", {(total - done) / speed:.0f} s left" if speed and done < total else ""
         say(f"{label}: {done}/{total} ({speed:.1f}/s{left})")
 
@@ -54,13 +69,9 @@ def _terminal(label: str) -> Iterator[Report]:
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task(label, total=None, speed="")
-        start = time.monotonic()
-        first: int | None = None
+        speed_at = _Speed()
 
         def report(done: int, total: int) -> None:
-            nonlocal first
-            first = done if first is None else first
-            speed = (done - first) / max(time.monotonic() - start, 1e-9)
-            progress.update(task, completed=done, total=total, speed=f"{speed:.1f}/s")
+            progress.update(task, completed=done, total=total, speed=f"{speed_at(done, total):.1f}/s")
 
         yield report

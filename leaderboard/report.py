@@ -1,5 +1,6 @@
 """The report of a reproduction, as Markdown and HTML, from its records alone. No number in it is typed by hand."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +147,7 @@ def make(
     count = sum(len(arm.runs) for arm in arms.values())
     parts = [
         "# Does MLC do what the paper says, on small models?\n",
-        f"Form `{form}`, protocol version {protocol['version']}, {count} runs. {_MADE_BY}",
+        f"Form `{form}`, protocol version {protocol['version']}, {count} runs, {_machines(arms)}. {_MADE_BY}",
         "## In short\n\n" + _short(called, arms, pairs),
         _missing(tasks, protocol, form, failed, waiting),
         "## The claims\n\n" + _READ + "\n" + _claims(called),
@@ -181,6 +182,17 @@ def roles(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], form: str)
 
 def _models(arms: dict[tuple[str, str], Arm]) -> list[str]:
     return list(dict.fromkeys(model for model, _ in arms))
+
+
+def _machines(arms: dict[tuple[str, str], Arm]) -> str:
+    """What the runs were scored on, the most frequent first."""
+    count: Counter[str] = Counter()
+    for run in (run for arm in arms.values() for run in arm.runs.values()):
+        gpus = ", ".join(map(str, run.hardware.get("gpus", [])))
+        count[f"{gpus or str(run.hardware.get('cores', '?')) + ' CPU cores'} by {run.spec.engine}"] += 1
+    return "scored on " + "; ".join(
+        escape(place) + (f" ({number})" if len(count) > 1 else "") for place, number in count.most_common()
+    )
 
 
 def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str, str], waiting: Sequence[str]) -> str:

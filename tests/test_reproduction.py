@@ -236,17 +236,21 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path):
     plan = reproduce.read("quick")
     protocol, names = plan.protocol, [job.name for job in plan.jobs]
     folder = tmp_path / "records"
-    base = records.make("SmolLM2-135M-Instruct", tasks=TASKS)
+    base = records.make("SmolLM2-135M-Instruct", tasks=TASKS).model_copy(
+        update={"hardware": {"cores": 16, "gpus": ["GPU <b>"]}}
+    )
     manifest = {"method": "dpo", "steps": 10, "tokens": 1000, "mlc_tokens": 700, "seconds": 5.5}
     manifest |= {"peak_memory_bytes": 2**30}
     low = {"en": 0.9, "sw": 0.2, "ps": 0.2, "ar": 0.2}
-    records.save(folder, base, run("smollm2-dpo-s1", low, training=manifest), run("smollm2-dpo+mlc-s1", 0.9))
+    trained = [run("smollm2-dpo-s1", low, training=manifest), run("smollm2-dpo+mlc-s1", 0.9)]
+    trained = [one.model_copy(update={"hardware": {"cores": 2, "gpus": []}}) for one in trained]
+    records.save(folder, base, *trained)
     records.save(folder, run("smollm2-sft-s1", 0.9))  # of another form
     made = report.of_records(folder, protocol, "quick", {"smollm2-mpo-s1": "no data <b>"}, names)
     page = report.write(made, tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8")
     assert "pku was not run here (it is not part of this form)" in text
-    assert "3 runs." in text
+    assert "3 runs, scored on 2 CPU cores by hf (2); GPU &lt;b&gt; by hf (1)." in text
     assert "The form `quick` has these methods only: base, dpo, dpo+mlc, cosine." in text
     assert "The form `quick` has no other settings of MLC." in text
     assert "sft |" not in text

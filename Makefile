@@ -10,8 +10,9 @@ UNIT := $(BIN)/pytest -n logical --maxprocesses 4 -m "not integration"
 
 .PHONY: demo demo-gemma test unit reproduce-small clean
 
+# In float32: the weights are bf16, which many CPUs emulate.
 demo: .venv/demo-is-installed
-	$(BIN)/mlc-bench run --model demo --engine hf --engine-args batch_size=64 $(ARGS)
+	$(BIN)/mlc-bench run --model demo --engine hf --engine-args batch_size=64 --engine-args dtype=float32 $(ARGS)
 
 test: .venv/test-is-installed
 	$(BIN)/ruff check .

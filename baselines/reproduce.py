@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from mlc_bench import demo, errors, identity, record
+from mlc_bench import demo, errors, record
 from mlc_bench.baselines import data as training_data
 from mlc_bench.progress import say
 
@@ -134,7 +134,7 @@ class Reproduction:
         starts = [other for other in self.plan.jobs if other.train and any(job.start == other.name for job in todo)]
         with ThreadPoolExecutor(workers) as pool:
             try:
-                # First what several jobs start from, so that no two of them make it.
+                # First what jobs start from: made once, and again where only its record is here.
                 list(pool.map(lambda job: self._attempt(job, self._train), starts))
                 list(pool.map(lambda job: self._finish(job, len(todo), workers), todo))
             except KeyboardInterrupt:
@@ -222,14 +222,9 @@ class Reproduction:
         return [task for task in self.form["tasks"] if data.is_here(catalog.tasks()[task].source)]
 
     def _start(self, job: Job) -> str:
-        """What a job trains or scores; a model that another job makes is made again where only its record is here."""
-        made = next((other for other in self.plan.jobs if other.name == job.start), None)
-        if made is None or not made.train:
-            return job.start
-        if (self.work / "models" / made.name / identity.TRAIN_MANIFEST).is_file():
-            return str(self.work / "models" / made.name)
-        say(f"{job.name} starts from {made.name}, whose weights are not here: training it first")
-        return self._train(made)
+        """What a job trains or scores: a model, or the folder of the one that another job makes."""
+        made = any(other.name == job.start and other.train for other in self.plan.jobs)
+        return str(self.work / "models" / job.start) if made else job.start
 
     def _train(self, job: Job) -> str:
         assert job.train is not None

@@ -351,28 +351,6 @@ def test_levels_have_intervals(tmp_path):
         assert none.high == pytest.approx(stats.wilson(0, 40)[1])  # not certain: 40 prompts
 
 
-def test_weights_that_are_not_here_are_trained_again(tmp_path, monkeypatch):
-    """A record came from another machine; the model that others start from did not."""
-    plan = reproduce.read("core", records=tmp_path / "records")
-    work = reproduce.Reproduction(plan, tmp_path / "work", None, "hf", keep=False)
-    trained = []
-
-    def command(self, line, keep_output=False):
-        settings = yaml.safe_load(Path(line[-1]).read_text(encoding="utf-8"))
-        trained.append((line[1], settings["model"]))
-        folder = Path(settings["output"])
-        folder.mkdir(parents=True)
-        (folder / "train_manifest.json").write_text("{}")
-        return ""
-
-    monkeypatch.setattr(reproduce.Reproduction, "_command", command)
-    jobs = {job.name: job for job in plan.jobs}
-    base = str(tmp_path / "work" / "short-1" / "models" / "gemma-base-s1")
-    work._train(jobs["gemma-dpo-s1"])
-    work._train(jobs["gemma-cosine-s1"])
-    assert trained == [("sft", "demo-gemma"), ("dpo", base), ("cosine", base)]
-
-
 class Commands:
     """Stands in for the commands of a reproduction of `core` on gemma: notes what is run, makes the files it makes."""
 
@@ -383,7 +361,7 @@ class Commands:
         monkeypatch.setattr(reproduce.demo, "is_installed", lambda which: True)
         monkeypatch.setattr(reproduce.Reproduction, "_command", lambda _, line, keep_output=False: self.run(line))
         self.work = reproduce.Reproduction(plan, tmp_path / "work", None, "hf", keep=True)
-        self.fails, self.trained, self.at_work, self.most = fails, [], 0, 0
+        self.fails, self.trained, self.started, self.at_work, self.most = fails, [], [], 0, 0
         self.lock = threading.Lock()
 
     def run(self, line):
@@ -409,6 +387,7 @@ class Commands:
         folder = Path(settings["output"])
         with self.lock:
             self.trained.append(folder.name)
+            self.started.append(settings["model"])
         if folder.name in self.fails:
             raise subprocess.CalledProcessError(1, ["train-baseline"])
         folder.mkdir(parents=True, exist_ok=True)
@@ -427,6 +406,22 @@ def test_several_runs_at_a_time_make_what_they_start_from_once(tmp_path, monkeyp
     again = Commands(tmp_path, monkeypatch)
     assert again.work.run(workers=3) == {}
     assert not again.trained
+
+
+def test_weights_that_are_not_here_are_trained_again(tmp_path, monkeypatch):
+    """A record came from another machine; the model that others start from did not."""
+    commands = Commands(tmp_path, monkeypatch)
+    for seed in (1, 2, 3):
+        path = commands.work.plan.records / f"gemma-base-s{seed}-00000000" / "run-1.json"
+        path.parent.mkdir(parents=True)
+        path.write_text("{}")
+    assert commands.work.run() == {}
+    assert commands.trained == [f"gemma-{method}-s{seed}" for method in ("base", "dpo") for seed in (1, 2, 3)]
+    assert commands.started == ["demo-gemma"] * 3 + [
+        str(commands.work.work / "models" / f"gemma-base-s{seed}") for seed in (1, 2, 3)
+    ]
+    scored = {path.name for path in (commands.work.work / "results").iterdir()}
+    assert scored == {f"gemma-dpo-s{seed}" for seed in (1, 2, 3)}
 
 
 def test_what_starts_from_a_model_that_failed_is_left_out_and_the_others_go_on(tmp_path, monkeypatch, capsys):

@@ -97,10 +97,9 @@ def main() -> None:
         print(f"{weights:,} weights written in {time.monotonic() - begun:.0f} s", file=sys.stderr)
         rows = [row for row in training_data.load([options.data]).rows if row["chosen"] and row["rejected"]]
         data = Path(folder) / "rows.jsonl"
-        read = rows[
-            : options.steps * options.accumulation
-        ]  # the reference's log-probabilities are computed for all rows
-        data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in read), encoding="utf-8")
+        # No more rows than are trained on: the reference's log-probabilities are computed for all of them first.
+        rows = rows[: options.steps * options.accumulation]
+        data.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
         for mlc in (False, True):
             print(json.dumps(train(model, data, Path(folder) / f"mlc-{mlc}", options, mlc)), flush=True)
     print(json.dumps(hardware()))

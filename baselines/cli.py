@@ -7,9 +7,10 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from mlc_bench import cli
-from mlc_bench.cli.common import Json, split
-from mlc_bench.errors import UsageError
+from mlc_bench import console
+from mlc_bench.console import Json, split
+from mlc_bench.core.errors import UsageError
+from mlc_bench.core.progress import say
 
 
 class _Methods(TyperGroup):
@@ -27,7 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Train MLC and its baselines: train-baseline METHOD --config FILE [--key value ...]",
 )
-app.callback()(cli.options)
+app.callback()(console.options)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -56,7 +57,14 @@ def train(
         return _check(method, chosen, as_json)
     from mlc_bench.baselines import run
 
-    manifest = run.execute(run.prepare(method, chosen))
+    try:
+        manifest = run.execute(run.prepare(method, chosen))
+    except KeyboardInterrupt:
+        if run.is_main():
+            checkpoint = run.last_checkpoint(chosen.output / "checkpoints")
+            none = f"there is no checkpoint yet, there is one every {chosen.save_steps} steps (--save-steps)"
+            say(f"{checkpoint} is kept" if checkpoint else none)
+        raise
     if run.is_main():
         print(json.dumps(manifest, indent=1, ensure_ascii=False) if as_json else str(chosen.output))
     return 0
@@ -66,9 +74,9 @@ def _check(method: str, chosen: Any, as_json: bool) -> int:
     import dataclasses
     import os
 
-    from mlc_bench.baselines import check
+    from mlc_bench.baselines import preflight
 
-    found = check.findings(method, chosen)
+    found = preflight.findings(method, chosen)
     if os.environ.get("RANK", "0") == "0":  # one process speaks for all that accelerate launched
         if as_json:
             print(json.dumps([dataclasses.asdict(finding) for finding in found], indent=1, ensure_ascii=False))
@@ -82,7 +90,7 @@ def build(
     method: Annotated[str, typer.Argument(help="translate-sft, translate-dpo, sdrrl or self-defence.")],
     output: Annotated[Path, typer.Option(help="JSON lines to write; what the models said is kept beside it.")],
     languages: Annotated[list[str], typer.Option(help="Codes, commas or repeated.")],
-    model: Annotated[str | None, typer.Option(help="The model that is asked: hub id, folder, or 'demo'.")] = None,
+    model: Annotated[str | None, typer.Option(help="The model that is asked: hub id, folder, or a demo model.")] = None,
     translator: Annotated[
         str | None, typer.Option(help="A chat model or NLLB that translates. Default: the model itself.")
     ] = None,
@@ -94,30 +102,35 @@ def build(
     as_json: Json = False,
 ) -> int:
     """Make the data of a METHOD that trains on generated text; the file can then be read, and trained on."""
-    from mlc_bench import catalog
-    from mlc_bench.baselines import build as building
-    from mlc_bench.baselines import data as training_data
     from mlc_bench.baselines import methods
-    from mlc_bench.engines import default_engine
-    from mlc_bench.errors import unknown
-    from mlc_bench.spec import RunSpec
+    from mlc_bench.baselines.data import formats, training_data
+    from mlc_bench.baselines.data import generate_data as building
+    from mlc_bench.catalog import listing
+    from mlc_bench.core.errors import unknown
+    from mlc_bench.core.spec import RunSpec
+    from mlc_bench.engines.lifecycle import default_engine
 
     module = methods.get(method)
     if not hasattr(module, "make"):
         makers = [name for name in methods.names() if hasattr(methods.get(name), "make")]
         raise unknown("method with a builder", method, makers)
-    codes = [code for code in catalog.check_languages(split(languages)) if code != training_data.PIVOT]
+    codes = [code for code in listing.check_languages(split(languages)) if code != formats.PIVOT]
     if not codes:
         raise UsageError("--languages: name at least one language other than en")
     for name in (engine, translator_engine):
         if name not in (None, "hf", "vllm"):
             raise unknown("engine", str(name), ["hf", "vllm"])
     engine = engine or default_engine()
-    names = {"model": (model, engine), "translator": (translator, translator_engine or engine)}
-    specs = {role: RunSpec(model=name, engine=on, tasks=()) if name else None for role, (name, on) in names.items()}
     loaded = training_data.load(split(data) or ["embedded"])
     folder = output.with_name(f"{output.name}.store")
-    work = building.Work(loaded.rows[:limit], codes, folder=folder, max_tokens=max_tokens, **specs)
+    work = building.Work(
+        loaded.rows[:limit],
+        codes,
+        model=RunSpec(model=model, engine=engine, tasks=()) if model else None,
+        translator=RunSpec(model=translator, engine=translator_engine or engine, tasks=()) if translator else None,
+        folder=folder,
+        max_tokens=max_tokens,
+    )
     how = building.build(method, module, work, loaded, output)
     print(json.dumps(how, indent=1, ensure_ascii=False) if as_json else str(output))
     return 0
@@ -125,7 +138,7 @@ def build(
 
 def main() -> None:
     """Run the command line and end with its exit code, as `mlc-bench` does."""
-    cli.main(app)
+    console.main(app)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,8 @@ from typing import Any, Literal, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from mlc_bench.errors import UsageError, unknown
+from mlc_bench.core import bounded, safe_yaml
+from mlc_bench.core.errors import UsageError, unknown
 
 
 class Settings(BaseModel):
@@ -33,38 +34,38 @@ class MLC(Settings):
 class Lora(Settings):
     """An adapter instead of full weights."""
 
-    r: int = Field(16, ge=1)
-    alpha: int = Field(32, ge=1)
-    dropout: float = Field(0.0, ge=0, lt=1)
-    targets: list[str] | Literal["all-linear"] = "all-linear"
+    r: int = Field(16, ge=1, description="rank")
+    alpha: int = Field(32, ge=1, description="the update is scaled by alpha / r")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of the adapter's inputs set to zero")
+    targets: list[str] | Literal["all-linear"] = Field("all-linear", description="modules that get an adapter")
 
 
 class TrainConfig(Settings):
     """Settings that all methods share; a method's own `Config` adds its own."""
 
-    model: str = Field(description="hub id, local folder, or 'demo'")
-    revision: str | None = None
+    model: str = Field(description="hub id, local folder, or a demo model ('demo-tiny')")
+    revision: str | None = Field(None, description="hub revision: branch, tag or commit")
     data: list[str] = Field(["embedded"], min_length=1, description="files, or 'embedded'")
     keep_out: list[str] = Field(["starter"], description="test tasks whose prompts are left out of the training data")
-    output: Path
-    seed: int = 42
-    epochs: float = Field(3, gt=0)
+    output: Path = Field(description="folder of checkpoints, weights, logs and train_manifest.json")
+    seed: int = Field(42, description="of the order of the data and of new weights")
+    epochs: float = Field(3, gt=0, description="passes over the data")
     max_steps: int | None = Field(None, ge=1, description="optimizer steps; overrides epochs")
     batch_size: int = Field(1, ge=1, description="rows for each device and forward pass")
     accumulation: int = Field(4, ge=1, description="forward passes for each optimizer step")
-    learning_rate: float = Field(6e-7, gt=0)
-    scheduler: str = "cosine"
+    learning_rate: float = Field(6e-7, gt=0, description="the highest, after the warmup")
+    scheduler: str = Field("cosine", description="how the learning rate falls; a name of transformers")
     warmup: float = Field(0.1, ge=0, description="share of the steps")
-    weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, gt=0)
+    weight_decay: float = Field(0.0, ge=0, description="of AdamW")
+    max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to it")
     cutoff: int = Field(1024, ge=8, description="tokens of prompt and response; longer prompts are left out")
     dtype: Literal["float32", "bfloat16"] = Field("float32", description="of the weights")
     bf16: bool | None = Field(None, description="compute in bfloat16; default: on a GPU")
-    gradient_checkpointing: bool = False
+    gradient_checkpointing: bool = Field(False, description="less memory for activations, more time")
     packing: bool = Field(False, description="several examples in a row (sft only, not with MLC)")
     save_steps: int = Field(50, ge=1, description="optimizer steps between two checkpoints")
-    lora: Lora | None = None
-    mlc: MLC | None = None
+    lora: Lora | None = Field(None, description="train an adapter instead of all weights")
+    mlc: MLC | None = Field(None, description="add the MLC loss")
 
     @model_validator(mode="after")
     def _together(self) -> "TrainConfig":
@@ -83,7 +84,7 @@ def load(kind: type[Config], file: Path | None, options: list[str]) -> Config:
     values: dict[str, Any] = {}
     if file is not None:
         try:
-            values = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+            values = safe_yaml.load(bounded.read_text(file)) or {}
         except FileNotFoundError:
             raise UsageError(f"--config {file}: there is no such file") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -2,7 +2,7 @@
 
 For each model, method and seed: `train-baseline`, `mlc-bench run`, `mlc-bench leaderboard add`. What is finished is a
 record in the repository, so that the work goes on anywhere; a step that was killed goes on where it stopped, since each
-of the commands does. At the end: the leaderboard of these records, and the report (see mlc_bench.leaderboard.report).
+of the commands does. At the end: the leaderboard of these records, and the report (mlc_bench.leaderboard.report).
 """
 
 import argparse
@@ -23,17 +23,21 @@ from typing import Any
 
 import yaml
 
-from mlc_bench import demo, errors, record
-from mlc_bench.baselines import data as training_data
-from mlc_bench.progress import say
+from mlc_bench.baselines.data import formats, training_data
+from mlc_bench.catalog import sources
+from mlc_bench.core import errors, interruption
+from mlc_bench.core.progress import say
+from mlc_bench.engines import demo_models
+from mlc_bench.records import record
 
 HERE = Path(__file__).resolve().parent
 PROTOCOL = HERE / "reproduce.yaml"
-RECORDS = HERE.parent / "leaderboard" / "reproduction"
+RECORDS = HERE.parent / "leaderboard" / "reproduction"  # of a checkout
 BIN = Path(sys.executable).parent
 PROBES = "probes"  # folder of the probe's figures, beside the records
 PROBED = "starter_harmful"
 _GRACE = 2.0  # seconds for commands that Ctrl-C has reached as well, before they are told
+_CLOSING = 10.0  # seconds that they have to close their engines
 FORMS = {  # without any of these: full
     "quick": "one model, four methods: half an hour on two cores",
     "core": "two models, all methods, seeds, ablations",
@@ -69,7 +73,7 @@ class Plan:
     protocol: dict[str, Any]
     jobs: list[Job]
     records: Path
-    """Where finished records lie: a folder of this form and version."""
+    """Where finished records are: a folder of this form and version."""
 
 
 def read(form: str, path: Path = PROTOCOL, records: Path = RECORDS) -> Plan:
@@ -141,10 +145,18 @@ class Reproduction:
                 self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 time.sleep(_GRACE)
-                for command in list(self._commands):
-                    command.send_signal(signal.SIGINT)
+                self._end_commands()
                 raise
         return self.failed
+
+    def _end_commands(self) -> None:
+        """As Ctrl-C does; by SIGTERM those that were started to ignore that, in the background of a shell."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            for command in list(self._commands):
+                command.send_signal(number)
+            deadline = time.monotonic() + _CLOSING
+            while any(command.poll() is None for command in list(self._commands)) and time.monotonic() < deadline:
+                time.sleep(0.05)
 
     def _finish(self, job: Job, jobs: int, workers: int) -> None:
         """Train and score one of so many jobs, and say how long the rest will take."""
@@ -176,7 +188,7 @@ class Reproduction:
 
     def missing(self, job: Job) -> str:
         """Why a job cannot be done here; empty where it can."""
-        if job.start in demo.MODELS and not demo.is_installed(job.start):
+        if job.start in demo_models.MODELS and not demo_models.is_installed(job.start):
             return f"the model '{job.start}' is not installed (make {job.start})"
         return f"{job.start} was not made" if job.start in self.failed else ""
 
@@ -217,9 +229,9 @@ class Reproduction:
 
     def _tasks(self) -> list[str]:
         """The tasks whose data is on this machine."""
-        from mlc_bench import catalog, data
+        from mlc_bench.catalog import data, listing
 
-        return [task for task in self.form["tasks"] if data.is_here(catalog.tasks()[task].source)]
+        return [task for task in self.form["tasks"] if data.is_here(listing.tasks()[task].source)]
 
     def _start(self, job: Job) -> str:
         """What a job trains or scores: a model, or the folder of the one that another job makes."""
@@ -243,14 +255,15 @@ class Reproduction:
         trained = self.form.get("trained_languages") or self.plan.protocol["trained_languages"]
         codes = trained[: round(job.languages * len(trained))]
         rows = training_data.load(["embedded"]).rows
-        chosen = [{**row, "prompts": {code: row["prompts"][code] for code in codes}, "responses": None} for row in rows]
-        if job.responses:
-            for row, whole in zip(chosen, rows, strict=True):
-                row["responses"] = {code: whole["responses"][code] for code in codes if code != training_data.PIVOT}
+        chosen: list[formats.Row] = []
+        for row in rows:
+            known = row["responses"] or {}
+            responses = {code: known[code] for code in codes if code != formats.PIVOT} if job.responses else None
+            chosen.append({**row, "prompts": {code: row["prompts"][code] for code in codes}, "responses": responses})
         generator = random.Random(job.seed)
         for index, row in enumerate(chosen):
             for code in codes:
-                if code != training_data.PIVOT and generator.random() < job.noise:
+                if code != formats.PIVOT and generator.random() < job.noise:
                     other = generator.choice([place for place in range(len(rows)) if place != index])
                     row["prompts"][code] = rows[other]["prompts"][code]
         name = f"{len(codes)}-languages-{job.noise}-{job.seed if job.noise else 0}"
@@ -265,7 +278,7 @@ class Reproduction:
         with subprocess.Popen(line, text=True, stdout=output) as process:
             self._commands.add(process)
             if self._stop.is_set():  # while it was started
-                process.send_signal(signal.SIGINT)
+                process.terminate()
             printed, _ = process.communicate()
             self._commands.discard(process)
         if process.returncode or self._stop.is_set():
@@ -279,7 +292,16 @@ def _slug(name: str) -> str:
 
 
 def main() -> int:
-    """0: all is done; 1: some runs are not; 130: interrupted, and the same command goes on."""
+    """0: all is done; 1: some runs are not; 130, 143, 129: ended by a signal, and the same command goes on."""
+    with interruption.watching() as watch:
+        try:
+            return _main()
+        except KeyboardInterrupt:
+            print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+            return 128 + (watch.number or signal.SIGINT)
+
+
+def _main() -> int:
     parser = argparse.ArgumentParser(prog="reproduce", description=__doc__)
     forms = parser.add_mutually_exclusive_group()
     for form, about in FORMS.items():
@@ -288,7 +310,10 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/reproduce/report"), help="folder of the report")
     parser.add_argument("--protocol", type=Path, default=PROTOCOL, help="another protocol than ours")
     parser.add_argument(
-        "--records", type=Path, default=RECORDS, help="where finished records lie; an empty folder: all is run anew"
+        "--records",
+        type=Path,
+        default=RECORDS if sources.IS_CHECKOUT else None,
+        help="where finished records are; an empty folder: all is run anew. Default: those of the checkout",
     )
     parser.add_argument("--data-dir", type=Path, help="folder with the data of pku and multijail")
     parser.add_argument("--engine", choices=["hf", "vllm"], help="default: vLLM with a GPU, else transformers")
@@ -300,6 +325,8 @@ def main() -> int:
         "--report-only", action="store_true", help="train nothing; report on the records that are there"
     )
     options = parser.parse_args()
+    if options.records is None:
+        parser.error("--records is missing: mlc-bench is installed, not a checkout; name a folder for the records")
     if options.data_dir is None and "MLC_BENCH_DATA" in os.environ:
         options.data_dir = Path(os.environ["MLC_BENCH_DATA"])
     if options.data_dir is not None:
@@ -318,14 +345,11 @@ def main() -> int:
                 parser.error("--workers: vLLM takes the whole GPU; add --engine hf, or leave --workers out")
             work = Reproduction(plan, options.work, options.data_dir, engine, options.keep_weights)
             failed = work.run(options.workers)
-        from mlc_bench.leaderboard import report
+        from mlc_bench.leaderboard.report import document
 
         planned = [job.name for job in plan.jobs]
-        made = report.of_records(plan.records, plan.protocol, plan.form, failed, planned)
-        written = report.write(made, options.out)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return 130
+        made = document.of_records(plan.records, plan.protocol, plan.form, failed, planned)
+        written = document.write(made, options.out)
     except errors.UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -334,7 +358,7 @@ def main() -> int:
 
 
 def _default_engine() -> str:
-    from mlc_bench.engines import default_engine
+    from mlc_bench.engines.lifecycle import default_engine
 
     return default_engine()
 

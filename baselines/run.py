@@ -5,6 +5,8 @@ import os
 import random
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,22 +18,28 @@ from accelerate.utils import parse_flag_from_env
 from datasets import Dataset, load_from_disk
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 
-from mlc_bench import identity
-from mlc_bench.baselines import data as training_data
-from mlc_bench.baselines import encode, methods, states
+from mlc_bench.baselines import end_of_turn, methods
+from mlc_bench.baselines.callbacks import Watch, plot
 from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.data import PIVOT, Row, TrainingData
-from mlc_bench.baselines.watch import Watch, plot
-from mlc_bench.errors import UsageError
-from mlc_bench.progress import say
-from mlc_bench.provenance import emulates_bf16, git
-from mlc_bench.record import write_text
-from mlc_bench.spec import RunSpec
-from mlc_bench.vllm_cpu import version
+from mlc_bench.baselines.data import equal_pairs, tokenize_rows, training_data
+from mlc_bench.baselines.data.formats import PIVOT, Row
+from mlc_bench.baselines.data.training_data import TrainingData
+from mlc_bench.baselines.finite import StopWhenNotFinite, require_finite
+from mlc_bench.baselines.mlc import hidden_states
+from mlc_bench.baselines.token_count import TokenCount
+from mlc_bench.core import processor, secrets
+from mlc_bench.core.errors import UsageError
+from mlc_bench.core.progress import say
+from mlc_bench.core.provenance import emulates_bf16, git
+from mlc_bench.core.spec import RunSpec, digest
+from mlc_bench.engines import identity
+from mlc_bench.engines.vllm_cpu import version
+from mlc_bench.records.record import write_text
 
 _RUN = "train_run.json"  # what an unfinished run in this folder is
 _SHARDING = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")  # as `accelerate launch` says what it was asked for
 _PACKAGES = ("mlc-bench", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
+COUNTED_FROM = "attention mask"  # how a manifest's tokens were counted; earlier ones do not say
 _SAME_RESULT = {"output", "save_steps"}  # settings that a resumed run may change
 
 
@@ -47,6 +55,8 @@ class TrainRun:
     besides: list[Row]
     languages: set[str] = field(default_factory=lambda: {PIVOT})
     """Those that the method trains on, which may be fewer than the data has."""
+    reference_tokens: int = 0
+    """Tokens that the frozen reference reads, once, before training."""
 
     @cached_property
     def model(self) -> Any:
@@ -60,9 +70,8 @@ class TrainRun:
 
     @property
     def label(self) -> str:
-        """The method's name, with what is mixed in."""
-        mlc = self.config.mlc
-        return self.method + ("+mlc" if mlc and mlc.objective != "cosine" and mlc.weight else "")
+        """What is trained, by name; see `methods.label`."""
+        return methods.label(self.method, self.config.mlc)
 
     def require(self, **needs: Any) -> None:
         """Check that the data has what the method needs; see `data.require`."""
@@ -91,6 +100,7 @@ class TrainRun:
             "use_cpu": not gpu,
             "gradient_checkpointing": config.gradient_checkpointing,
             "logging_steps": 1,
+            "logging_nan_inf_filter": False,  # it would log a mean of earlier losses in their place
             "save_steps": config.save_steps,
             "save_total_limit": 2,
             "report_to": ["tensorboard"],
@@ -100,13 +110,13 @@ class TrainRun:
             "ddp_find_unused_parameters": False,  # every pass of the trainer's own uses them all
         }
 
-    def dataset(self, examples: list[encode.Example], shape: Any = None) -> Dataset:
+    def dataset(self, examples: list[tokenize_rows.Example], shape: Any = None) -> Dataset:
         """The examples as token ids, with the prompts of their rows where MLC is on; `shape` may change the columns.
 
-        It lies in the output folder, so that all processes, and a run that goes on, share what is computed from it.
+        It is in the output folder, so that all processes, and a run that goes on, share what is computed from it.
         """
         folder = self.config.output / "data"
-        with PartialState().main_process_first():
+        with main_first():
             if not folder.is_dir():
                 dataset = Dataset.from_list(self._encoded(examples))
                 dataset = shape(dataset) if shape else dataset
@@ -115,8 +125,10 @@ class TrainRun:
                 partial.rename(folder)
         return load_from_disk(folder)
 
-    def _encoded(self, examples: list[encode.Example]) -> list[dict[str, Any]]:
-        encoded: list[dict[str, Any]] = list(encode.examples(self.tokenizer, examples, self.config.cutoff))
+    def _encoded(self, examples: list[tokenize_rows.Example]) -> list[dict[str, Any]]:
+        encoded: list[dict[str, Any]] = list(tokenize_rows.examples(self.tokenizer, examples, self.config.cutoff))
+        if cut := tokenize_rows.reaching(encoded, self.config.cutoff):
+            say(f"{cut} responses reach the cut-off of {self.config.cutoff} tokens; what is cut has no end to learn")
         settings = self.config.mlc
         if settings is None:
             return encoded
@@ -126,7 +138,7 @@ class TrainRun:
             groups = [row for row in own if settings.kinds in ("all", row["kind"])]
             if order:
                 groups.append(order[number % len(order)])
-            ids |= encode.group_columns(self.tokenizer, groups)
+            ids |= tokenize_rows.group_columns(self.tokenizer, groups)
         return encoded
 
     def reference(self, name: str) -> Any:
@@ -142,7 +154,7 @@ class TrainRun:
 
     def trainer(self, kind: type[Any], arguments: Any, dataset: Dataset, **others: Any) -> Any:
         """TRL's trainer `kind` with these arguments, MLC mixed in where the settings say so."""
-        from mlc_bench.baselines.mixin import PromptLoss
+        from mlc_bench.baselines.mlc.trainer import PromptLoss
 
         config: TrainConfig = self.config
         if config.lora is not None:
@@ -153,16 +165,18 @@ class TrainRun:
                 lora_alpha=config.lora.alpha,
                 lora_dropout=config.lora.dropout,
                 target_modules=config.lora.targets,
-                exclude_modules=[states.EXTRACTOR],
+                exclude_modules=[hidden_states.EXTRACTOR],
                 task_type="CAUSAL_LM",
             )
         if config.mlc is not None:
-            layer = states.resolve_layer(config.mlc.layer, self.model.config.get_text_config().num_hidden_layers)
-            states.attach(self.model, layer, config.mlc.extractor)
-            kind = type(f"MLC{kind.__name__}", (PromptLoss, kind), {})
+            layer = hidden_states.resolve_layer(config.mlc.layer, self.model.config.get_text_config().num_hidden_layers)
+            hidden_states.attach(self.model, layer, config.mlc.extractor)
+        mixin = TokenCount if config.mlc is None else PromptLoss
+        kind = type(f"{mixin.__name__}{kind.__name__}", (mixin, kind), {})
         trainer = kind(
             model=self.model, args=arguments, train_dataset=dataset, processing_class=self.tokenizer, **others
         )
+        trainer.count_tokens()
         if config.mlc is not None:
             codes = {code for row in (*self.rows, *self.besides) for code in row["prompts"]}
             trainer.prepare_mlc(config.mlc, sorted(codes))
@@ -172,7 +186,7 @@ class TrainRun:
 
 def prepare(method: str, config: TrainConfig) -> TrainRun:
     """Check everything that can be wrong before a weight is loaded, and take the output folder. Raises UserError."""
-    if PartialState().device.type == "cpu" and any(parse_flag_from_env(name) for name in _SHARDING):
+    if processes().device.type == "cpu" and any(parse_flag_from_env(name) for name in _SHARDING):
         raise UsageError(
             "accelerate shards a model (FSDP, DeepSpeed) on GPUs only, and here there is none; launch without it"
         )
@@ -182,9 +196,10 @@ def prepare(method: str, config: TrainConfig) -> TrainRun:
     shape = AutoConfig.from_pretrained(base.path).get_text_config()
     tokenizer = AutoTokenizer.from_pretrained(base.path)
     data = _data(config.data, config, tokenizer)
+    data = equal_pairs.left_out(data, methods.get(method).NEEDS, tokenizer, config.cutoff)
     besides: list[Row] = []
     if config.mlc is not None:
-        states.resolve_layer(config.mlc.layer, shape.num_hidden_layers)
+        hidden_states.resolve_layer(config.mlc.layer, shape.num_hidden_layers)
         besides = _data(config.mlc.besides, config, tokenizer).rows if config.mlc.besides else []
         spoken = {code for row in (*data.rows, *besides) for code in row["prompts"]}
         if spoken <= {PIVOT}:
@@ -194,7 +209,11 @@ def prepare(method: str, config: TrainConfig) -> TrainRun:
             )
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
-    claim(config.output, _claim(method, config, base, data))
+    warnings = [equal_pairs.count(data), end_of_turn.fault(tokenizer, str(base.path))]
+    claim(config.output, _claim(method, config, base, data, besides))
+    if is_main():
+        for line in filter(None, warnings):
+            say(line)
     return TrainRun(method, config, base, data, tokenizer, besides)
 
 
@@ -207,15 +226,26 @@ def _data(names: list[str], config: TrainConfig, tokenizer: Any) -> TrainingData
     return training_data.fitting(data, training_data.prompt_length(tokenizer), config.cutoff - 1)  # room for an answer
 
 
-def _claim(method: str, config: TrainConfig, base: identity.Identity, data: TrainingData) -> dict[str, Any]:
-    settings = config.model_dump(mode="json", exclude=_SAME_RESULT)
-    return {"method": method, "config": settings, "weights": base.weights_digest, "data": data.fingerprint}
+def _claim(
+    method: str, config: TrainConfig, base: identity.Identity, data: TrainingData, besides: list[Row]
+) -> dict[str, Any]:
+    settings = secrets.removed(config.model_dump(mode="json", exclude=_SAME_RESULT))
+    reference = getattr(config, "reference", None)
+    return {
+        "method": method,
+        "config": settings,
+        "weights": base.weights_digest,
+        "data": data.fingerprint,
+        "tokenizer": digest(base.tokenizer_digest, base.chat_template),
+        "mlc.besides": digest(besides),
+        "reference": identity.resolve(_spec(reference, None)).weights_digest if reference else None,
+    }
 
 
 def claim(folder: Path, run: dict[str, Any]) -> None:
     """Take an output folder for a run. Raises UsageError where it holds anything but this very run."""
-    with PartialState().main_process_first():  # the others look when its file is whole, and find the run their own
-        if not _is_ours(folder, run) and PartialState().is_main_process:
+    with main_first():  # the others look when its file is complete, and find the run their own
+        if not _is_ours(folder, run) and processes().is_main_process:
             write_text(folder / _RUN, json.dumps(run, indent=1, ensure_ascii=False))
 
 
@@ -223,9 +253,9 @@ def _is_ours(folder: Path, run: dict[str, Any]) -> bool:
     """Whether the folder holds this run (False: it is free). Raises UsageError where it holds something else."""
     if (folder / _RUN).is_file():
         theirs = json.loads((folder / _RUN).read_text())
-        if theirs == run:
+        differing = sorted(key for key in run if key in theirs and theirs[key] != run[key])  # earlier ones say less
+        if not differing:
             return True
-        differing = sorted(key for key in run if theirs.get(key) != run[key])
         if "config" in differing:
             differing.remove("config")
             ours, other = run["config"], theirs.get("config", {})
@@ -239,7 +269,7 @@ def _is_ours(folder: Path, run: dict[str, Any]) -> bool:
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole: the trainer's state is the last file of one that is written."""
+    """The newest complete checkpoint: the trainer's state is the last file of one that is written."""
     found = []
     for path in folder.glob("checkpoint-*/trainer_state.json"):
         try:
@@ -255,8 +285,12 @@ def execute(run: TrainRun) -> dict[str, Any]:
     if (output / identity.TRAIN_MANIFEST).is_file():
         say(f"{output} is finished already")
         return json.loads((output / identity.TRAIN_MANIFEST).read_text())
+    processor.keep_memory()
+    if is_main():
+        say(f"{run.label}: prepares {len(run.rows)} rows and the model, {run.base.name}")
     trainer = methods.get(run.method).build(run)
     trainer.add_callback(Watch(run.label))
+    trainer.add_callback(StopWhenNotFinite(run.config))
     trainer.remove_callback(PrinterCallback)
     checkpoint = last_checkpoint(output / "checkpoints")
     if checkpoint:
@@ -270,6 +304,7 @@ def finish(run: TrainRun, trainer: Any) -> dict[str, Any]:
     import shutil
 
     output: Path = run.config.output
+    require_finite(trainer.model)
     plugin = getattr(trainer.accelerator.state, "fsdp_plugin", None)
     if trainer.is_fsdp_enabled and plugin is not None:
         plugin.set_state_dict_type("FULL_STATE_DICT")
@@ -293,13 +328,13 @@ def _manifest(run: TrainRun, trainer: Any) -> dict[str, Any]:
     return {
         "method": run.label,
         "base_model": {
-            "name": run.base.name,
+            "name": secrets.text(run.base.name),
             "revision": run.base.resolved_revision,
             "weights_digest": run.base.weights_digest,
         },
-        "config": run.config.model_dump(mode="json", exclude={"output"}),
+        "config": secrets.removed(run.config.model_dump(mode="json", exclude={"output"})),
         "data": {
-            "files": data.files,
+            "files": secrets.removed(data.files),
             "fingerprint": data.fingerprint,
             "rows": len(data.rows),
             "dropped": data.dropped,
@@ -311,25 +346,13 @@ def _manifest(run: TrainRun, trainer: Any) -> dict[str, Any]:
         "commit": git().get("commit"),
         "steps": trainer.state.global_step,
         "final_loss": steps[-1]["loss"] if steps else None,
-        **_tokens(run, trainer),
+        "tokens": steps[-1]["tokens"] if steps else 0,
+        **({"mlc_tokens": steps[-1]["mlc_tokens"] if steps else 0} if run.config.mlc else {}),
+        **({"reference_tokens": run.reference_tokens} if run.reference_tokens else {}),
+        "counted_from": COUNTED_FROM,
         "seconds": steps[-1].get("seconds") if steps else None,
         "peak_memory_bytes": peak_memory(),
     }
-
-
-def _tokens(run: TrainRun, trainer: Any) -> dict[str, int]:
-    """What was read. `tokens`: a prompt counts with each of its responses; `mlc_tokens`: the prompts of MLC."""
-    dataset, epochs = trainer.train_dataset, trainer.state.epoch or 0
-    total = 0
-    for column in dataset.column_names:
-        if column.endswith("_ids") and column != "mlc_ids":
-            times = 2 if column.endswith("prompt_ids") else 1  # before the chosen and before the rejected response
-            total += times * sum(map(len, dataset[column]))
-    found = {"tokens": round(total * epochs)}
-    if run.config.mlc is not None and run.config.mlc.weight:
-        group = sum(len(prompt) for row in dataset["mlc_ids"] for prompt in row)
-        found["mlc_tokens"] = round(group * epochs / run.config.mlc.every)
-    return found
 
 
 def peak_memory() -> int:
@@ -339,9 +362,27 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def processes() -> PartialState:
+    """The processes that train together. On a CPU accelerate must be told so, or each would take itself for alone."""
+    return PartialState(cpu=not torch.cuda.is_available())
+
+
+@contextmanager
+def main_first() -> Iterator[None]:
+    """The main process first, then the others, also where it has raised an error: they find the same one themselves."""
+    state = processes()
+    if not state.is_main_process:
+        state.wait_for_everyone()
+    try:
+        yield
+    finally:
+        if state.is_main_process:
+            state.wait_for_everyone()
+
+
 def is_main() -> bool:
     """Whether this is the process that speaks (always, where there is only one)."""
-    return PartialState().is_main_process
+    return processes().is_main_process
 
 
 def as_pair(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import argparse
 from collections import defaultdict
 from pathlib import Path
 
-from mlc_bench.data import read_json_lines
+from mlc_bench.catalog.data import read_json_lines
 
 Key = tuple[str, str]
 

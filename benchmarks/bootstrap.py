@@ -20,8 +20,8 @@ os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
 import numpy as np
 from scipy import stats as scipy_stats
 
-from mlc_bench import bootstrap, stats
-from mlc_bench.stats import Array
+from mlc_bench.stats import bootstrap, measures
+from mlc_bench.stats.measures import Array
 
 PROMPTS, LANGUAGES = 1800, 15
 
@@ -103,7 +103,7 @@ def leaderboard(models: int) -> tuple[float, float]:
         outcomes = [
             ["".join(map(str, column)) for column in verdicts(seed, 300).astype(int).T] for seed in range(50)
         ] * (models // 50)
-        matrices = [stats.outcome_matrix(texts) for texts in outcomes]
+        matrices = [measures.outcome_matrix(texts) for texts in outcomes]
         values = bootstrap.paired_bootstrap(matrices, resamples=2000, seed=task)
         bounds = {name: bootstrap.interval(replicates) for name, replicates in values.items()}
         bootstrap.rank_intervals(values["average"])

@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 
-from mlc_bench import catalog, data, languages, overlap
-from mlc_bench.judges.rules import UNSPACED
+from mlc_bench.catalog import data, languages, listing
+from mlc_bench.contribute import overlap
+from mlc_bench.judges.rules.rules import UNSPACED
 
 ROWS = 3000
 LANGUAGES = 10
@@ -20,7 +21,7 @@ LANGUAGES = 10
 
 def main() -> None:
     start = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "from mlc_bench import validate; validate.check()"], check=True)
+    subprocess.run([sys.executable, "-c", "from mlc_bench.contribute import validate; validate.check()"], check=True)
     print(f"tasks validate, everything embedded, imports included: {time.perf_counter() - start:.1f} s")
     texts = training()
     start, used = time.perf_counter(), time.process_time()
@@ -38,7 +39,7 @@ def training() -> dict[str, list[str]]:
     """Shuffled prompts: `ROWS` texts in each of `LANGUAGES` languages."""
     shuffler = random.Random(0)
     texts: dict[str, list[str]] = {}
-    documents = data.read(catalog.tasks()["starter_harmful"].source)
+    documents = data.read(listing.tasks()["starter_harmful"].source)
     for code in sorted(documents)[:LANGUAGES]:
         joint = "" if languages.get(code).script in UNSPACED else " "
         texts[code] = []

@@ -1,18 +1,20 @@
-"""Kill one run again and again at random moments, and see that nothing is lost but the chunk in flight.
+"""End one run again and again at random moments, and see that nothing is lost but the chunk in flight.
 
-    python benchmarks/crash.py --kills 24 --model demo --languages en --limit 40 --max-tokens 16
+    python benchmarks/crash.py --kills 24 --model demo-tiny --languages en --limit 40 --max-tokens 16
 
 An undisturbed run is timed first. The moments of the kills are drawn from its duration, from the start of the process
 to its end, half of them while it generates. A moment means "so many responses stored, and so many seconds after that",
-because a run that was killed before has less left to do. Every process is a real `mlc-bench run`, ended with SIGKILL;
-it also notes in a file, before it asks the engine, for which responses it does. Exit code 1 where a check fails. Leave
-the sources alone meanwhile: another version of them may well make another run.
+because a run that was killed before has less left to do. Every process is a real `mlc-bench run`, ended with SIGKILL,
+SIGTERM, SIGHUP and SIGINT in turn; it also notes in a file, before it asks the engine, for which responses it does.
+What can be caught must end with its own exit code and one line that says how to go on. Exit code 1 where a check fails.
+Leave the sources alone meanwhile: another version of them may well make another run.
 """
 
 import argparse
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 POLL = 0.005  # seconds
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 @dataclass
@@ -34,12 +37,14 @@ class Moment:
 
 @dataclass
 class Kill:
+    number: signal.Signals
     phase: str
     after: float  # seconds since the process started
     stored: int  # responses in the store when it was over
     again: int  # responses generated although they were stored before the process started
     lost: int  # responses that the engine was asked for and that are not in the store
     intact: bool  # what was stored before is there as it was, and no key twice
+    told: bool  # the exit code is the signal's, and the last line has the command to go on
 
 
 @dataclass
@@ -57,7 +62,18 @@ class Folder:
         self.notes.write_text("")
         child = [sys.executable, __file__, "--child", str(self.notes), *self.command, "--output", str(self.output)]
         with self.output.with_suffix(".stderr").open("wb") as stderr:
-            return subprocess.Popen(child, stdout=subprocess.DEVNULL, stderr=stderr)
+            return subprocess.Popen(child, stdout=subprocess.DEVNULL, stderr=stderr, preexec_fn=_reset_signals)
+
+    def is_told(self, number: signal.Signals, code: int) -> bool:
+        """Whether the last process ended as the signal asks. Python itself dies of one before it runs anything."""
+        if code == -number:
+            return number == signal.SIGKILL or not self.errors
+        return code == 128 + number and self.errors.splitlines()[-1].startswith("interrupted; the same command goes on")
+
+    @property
+    def errors(self) -> str:
+        """What the last process wrote on stderr."""
+        return self.output.with_suffix(".stderr").read_text()
 
     def lines(self) -> list[bytes]:
         """The whole lines of the store."""
@@ -83,24 +99,36 @@ class Folder:
     def finish(self) -> dict[str, Any]:
         process = self.start()
         if process.wait() != 0:
-            sys.exit(f"the run failed:\n{self.output.with_suffix('.stderr').read_text()}")
+            sys.exit(f"the run failed:\n{self.errors}")
         return self.record()
+
+
+def _reset_signals() -> None:
+    """Whatever this process was started to ignore, as in the background of a shell."""
+    for number in SIGNALS[1:]:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def child(notes: str, arguments: list[str]) -> None:
     """`mlc-bench` that notes which responses it asks the engine for."""
-    from mlc_bench import cli, store
+    from mlc_bench import console
 
-    generate = store.StoredLM._generate
+    def command(standalone_mode: bool) -> Any:
+        from mlc_bench.cli import main
+        from mlc_bench.engines import store
 
-    def noted(self: store.StoredLM, request_type: str, part: list[Any]) -> None:
-        with open(notes, "a") as file:
-            file.write(" ".join(key for key, _ in part) + "\n")
-        generate(self, request_type, part)
+        generate = store.StoredLM._generate
 
-    store.StoredLM._generate = noted  # type: ignore[method-assign]
+        def noted(self: store.StoredLM, request_type: str, part: list[Any]) -> None:
+            with open(notes, "a") as file:
+                file.write(" ".join(key for key, _ in part) + "\n")
+            generate(self, request_type, part)
+
+        store.StoredLM._generate = noted  # type: ignore[method-assign]
+        return main.app(standalone_mode=standalone_mode)
+
     sys.argv = ["mlc-bench", *arguments]
-    cli.main()
+    console.main(command)  # type: ignore[arg-type]
 
 
 def timeline(folder: Folder) -> tuple[float, float, list[tuple[float, int]]]:
@@ -118,7 +146,7 @@ def timeline(folder: Folder) -> tuple[float, float, list[tuple[float, int]]]:
             flushes.append((now, stored))
         time.sleep(POLL)
     if process.returncode != 0 or start_up is None:
-        sys.exit(f"the run failed:\n{folder.output.with_suffix('.stderr').read_text()}")
+        sys.exit(f"the run failed:\n{folder.errors}")
     return time.monotonic() - begin, start_up, flushes
 
 
@@ -145,7 +173,7 @@ def draw(kills: int, line: tuple[float, float, list[tuple[float, int]]], chance:
     return [moments.pop(0) if is_early else later.pop(0) for is_early in order]
 
 
-def kill(folder: Folder, moment: Moment, start_up: float, total: int) -> Kill:
+def kill(folder: Folder, moment: Moment, number: signal.Signals, start_up: float, total: int) -> Kill:
     """Start the run, kill it at the moment, and look at what is left."""
     before = folder.lines()
     delay = moment.delay
@@ -167,26 +195,28 @@ def kill(folder: Folder, moment: Moment, start_up: float, total: int) -> Kill:
             break
         delay /= 2  # it was over sooner than that
         before = folder.lines()
-    process.kill()
-    process.wait()
+    process.send_signal(number)
+    code = process.wait()
     after = time.monotonic() - begin
     lines = folder.lines()
     stored_before, stored = ([json.loads(line)["key"] for line in found] for found in (before, lines))
     asked = [key for chunk in folder.chunks() for key in chunk]
     return Kill(
+        number=number,
         phase="generate" if asked and len(stored) < total else "judge, end" if len(stored) == total else "start-up",
         after=after,
         stored=len(stored),
         again=len(set(asked) & set(stored_before)),
         lost=len(set(asked) - set(stored)),
         intact=lines[: len(before)] == before and len(set(stored)) == len(stored),
+        told=folder.is_told(number, code),
     )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=24)
-    parser.add_argument("--model", default="demo", help="'demo', or a model's folder")
+    parser.add_argument("--model", default="demo-tiny", help="a demo model, or a model's folder")
     parser.add_argument("--languages", default="en")
     parser.add_argument("--limit", type=int, default=40)
     parser.add_argument("--max-tokens", type=int, default=16)
@@ -205,7 +235,7 @@ def main() -> int:
     command += ["--max-tokens", str(options.max_tokens)]
     print(f"seed {options.seed}, folder {root}", flush=True)
     # Once without a model: a demo model that must be converted first is none of the run's time.
-    dry_run = [sys.executable, "-c", "from mlc_bench.cli import main; main()", *command, "--dry-run"]
+    dry_run = [sys.executable, "-c", "from mlc_bench.cli.main import main; main()", *command, "--dry-run"]
     if code := subprocess.run(dry_run, stdout=subprocess.DEVNULL).returncode:
         return code
 
@@ -215,14 +245,17 @@ def main() -> int:
     total = len(reference.lines())
     chunk = max(len(keys) for keys in reference.chunks())
     print(f"undisturbed: {duration:.1f} s, of which {start_up:.1f} s start-up; {total} responses, chunks of {chunk}")
-    print(f"{'kill':>4}  {'phase':10} {'after s':>8} {'stored':>7} {'again':>6} {'lost':>5}  intact", flush=True)
+    print(
+        f"{'kill':>4}  {'signal':8} {'phase':10} {'after s':>8} {'stored':>7} {'again':>6} {'lost':>5}  intact  told",
+        flush=True,
+    )
     kills = []
     for number, moment in enumerate(draw(options.kills, line, random.Random(options.seed)), 1):
-        one = kill(killed, moment, start_up, total)
+        one = kill(killed, moment, SIGNALS[number % len(SIGNALS)], start_up, total)
         kills.append(one)
         print(
-            f"{number:4}  {one.phase:10} {one.after:8.2f} {one.stored:7} {one.again:6} {one.lost:5}  "
-            f"{'yes' if one.intact else 'NO'}",
+            f"{number:4}  {one.number.name:8} {one.phase:10} {one.after:8.2f} {one.stored:7} {one.again:6} "
+            f"{one.lost:5}  {'yes' if one.intact else 'NO':6}  {'yes' if one.told else 'NO'}",
             flush=True,
         )
     record = killed.finish()
@@ -234,6 +267,7 @@ def main() -> int:
         f"no kill lost more than one chunk (most: {max(one.lost for one in kills)} of {chunk})": all(
             one.lost <= chunk for one in kills
         ),
+        "each ended as its signal asks": all(one.told for one in kills),
         "what was stored stayed as it was, no key twice": all(one.intact for one in kills),
         "the store has the responses of the undisturbed run": sorted(keys)
         == sorted(json.loads(text)["key"] for text in reference.lines()),

@@ -1,7 +1,7 @@
 """Do 95 % intervals hold the truth in 95 % of samples? python benchmarks/interval_coverage.py [--prompts 180]
 
 Prompts whose verdicts are correlated between languages, as translations of one prompt are: verdict (i, j) is safe
-where a normal variable, with --correlation between the languages of a prompt, lies under the quantile of language j's
+where a normal variable, with --correlation between the languages of a prompt, is under the quantile of language j's
 true rate. A truth that has no formula is worked out from 200,000 prompts. Clustered: prompts drawn with all their
 languages (the all-safe rate, one rate of prompts: Wilson). Naive: the interval of the average that takes every verdict
 as independent.
@@ -12,8 +12,8 @@ import argparse
 import numpy as np
 from scipy.stats import norm
 
-from mlc_bench import bootstrap, stats
-from mlc_bench.stats import Array
+from mlc_bench.stats import bootstrap, measures
+from mlc_bench.stats.measures import Array
 
 RATES = (0.93, 0.96, 0.93, 0.92, 0.94, 0.53, 0.06, 0.34, 0.21, 0.12)  # Qwen2.5-7B-Instruct as published, rounded
 
@@ -30,14 +30,14 @@ def coverage(
 ) -> tuple[dict[str, float], float]:
     """The share of trials whose interval holds the truth: clustered, by statistic; naive, for the average."""
     generator = np.random.default_rng(seed)
-    truth = stats.Sums(draw(generator, (200_000, len(rates)), rates, correlation)).statistics()
+    truth = measures.Sums(draw(generator, (200_000, len(rates)), rates, correlation)).statistics()
     truth |= {"average": rates.mean(), "var": 100 * rates.var(), "worst": rates.min(), "range": np.ptp(rates)}
-    held = dict.fromkeys(stats.SUMMARY, 0)
+    held = dict.fromkeys(measures.SUMMARY, 0)
     naive = 0
     for start in range(0, trials, 100):
         matrices = draw(generator, (min(100, trials - start), prompts, len(rates)), rates, correlation)
         values = bootstrap.paired_bootstrap(list(matrices), resamples=resamples, seed=start)
-        point = stats.Sums(matrices).statistics()
+        point = measures.Sums(matrices).statistics()
         for name in held:
             corrected = point[name] if name in bootstrap.BIASED else None
             low, high = bootstrap.interval(values[name], estimate=corrected).T
@@ -45,7 +45,7 @@ def coverage(
                 low = np.maximum(low, 0)
             if name == "all_safe":
                 hits = matrices.min(axis=-1).sum(axis=-1)
-                low, high = np.array([stats.wilson(int(hit), prompts) for hit in hits]).T
+                low, high = np.array([measures.wilson(int(hit), prompts) for hit in hits]).T
             held[name] += int(((low <= truth[name]) & (truth[name] <= high)).sum())
         found = point["rates"]
         half = norm.ppf(0.975) * np.sqrt((found * (1 - found)).sum(axis=1) / prompts) / len(rates)

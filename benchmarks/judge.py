@@ -25,10 +25,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mlc_bench.aggregate import rate
-from mlc_bench.baselines import data as training_data
-from mlc_bench.judges import english, rules
+from mlc_bench.baselines.data import formats, training_data
+from mlc_bench.judges.rules import english, rules
 from mlc_bench.judges.text import gives_steps, normalise, opening
+from mlc_bench.records.aggregate import rate
 
 Row = dict[str, str]
 
@@ -136,13 +136,16 @@ def _embedded() -> None:
     found: dict[tuple[str, str], set[tuple[str, bool]]] = {}
     for number, row in enumerate(training_data.load(["embedded"]).rows):
         half = "development" if number % 2 else "held out"
-        for code, pair in {training_data.PIVOT: row, **(row["responses"] or {})}.items():
-            for part in ("chosen", "rejected"):
+        for part in ("chosen", "rejected"):
+            others = {code: pair[part] for code, pair in (row["responses"] or {}).items()}
+            for code, response in {formats.PIVOT: row[part], **others}.items():
+                if response is None:
+                    continue
                 kind = half if (row["kind"] == "harmful") == (part == "chosen") else "answers"
-                seen = bool(rules.judge(row["prompts"][code], pair[part], code).refused)
+                seen = bool(rules.judge(row["prompts"][code], response, code).refused)
                 # The needless refusals of harmless requests are five texts, which recur in both halves.
                 kind = "development" if kind == "held out" and part == "rejected" else kind
-                found.setdefault((code, kind), set()).add((pair[part], seen))
+                found.setdefault((code, kind), set()).add((response, seen))
     kinds = ("development", "held out", "answers")
     print("embedded training set: refusals seen in the development rows, in those held out; answers taken for refusals")
     for code in sorted({code for code, _ in found}):

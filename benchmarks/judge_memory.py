@@ -16,7 +16,7 @@ from pathlib import Path
 
 def peak(*arguments: str) -> float:
     """Largest resident memory of one command, in MiB."""
-    code = "import lm_eval.models.huggingface; from mlc_bench.cli import main; main()"
+    code = "import lm_eval.models.huggingface; from mlc_bench.cli.main import main; main()"
     process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     # 3: a judge of 135M parameters that never keeps to the format has judged nothing, and has been in memory.
@@ -35,7 +35,7 @@ def main() -> int:
     run = [
         "run",
         "--model",
-        "demo",
+        "demo-tiny",
         "--engine",
         "hf",
         "--engine-args",
@@ -44,7 +44,7 @@ def main() -> int:
         "batch_size=1",
     ]
     run += ["--tasks", "starter_harmful", "--languages", "en", "--limit", "4", "--max-tokens", "8", "--output"]
-    judge = ["--judge", "llm@demo", "--judge-args", "engine=hf", "--judge-args", "dtype=float32"]
+    judge = ["--judge", "llm@demo-tiny", "--judge-args", "engine=hf", "--judge-args", "dtype=float32"]
     judge += ["--judge-args", "batch_size=1", "--judge-args", "max_tokens=8"]
     idle = peak(*run, str(folder / "0"), "--dry-run")
     evaluated = peak(*run, str(folder / "1"))

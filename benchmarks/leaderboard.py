@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from mlc_bench.spec import digest
-from mlc_bench.stats import wilson
+from mlc_bench.core.spec import digest
+from mlc_bench.stats.measures import wilson
 
 LANGUAGES = ("en", "zh", "ar", "ru", "ja", "bn", "sw", "ur", "ps", "ku", "it", "vi", "ko", "th", "jv")
 TASKS = (
@@ -68,7 +68,7 @@ def measured(*arguments: str) -> tuple[float, float, float]:
 
 
 def read(results: Path) -> None:
-    from mlc_bench import record
+    from mlc_bench.records import record
 
     for path in results.rglob("run.json"):
         record.read(path)

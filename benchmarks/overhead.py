@@ -20,11 +20,12 @@ from typing import Any
 
 from lm_eval.api.instance import Instance
 
-from mlc_bench import catalog, engines, generation
-from mlc_bench.cli import quiet
-from mlc_bench.identity import resolve
-from mlc_bench.spec import RunSpec
-from mlc_bench.store import ResponseStore, StoredLM
+from mlc_bench.catalog import listing
+from mlc_bench.console import quiet
+from mlc_bench.core.spec import RunSpec
+from mlc_bench.engines import generation, lifecycle, metered
+from mlc_bench.engines.identity import resolve
+from mlc_bench.engines.store import ResponseStore, StoredLM
 
 
 def seconds(work: Callable[[], Any]) -> tuple[float, float]:
@@ -37,7 +38,7 @@ def seconds(work: Callable[[], Any]) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--engine", choices=["hf", "vllm"], default="hf")
-    parser.add_argument("--model", default="demo")
+    parser.add_argument("--model", default="demo-tiny")
     parser.add_argument("--task", default="pku", help="pku needs MLC_BENCH_DATA or a network")
     parser.add_argument("--max-tokens", type=int, default=16)
     parser.add_argument("--limit", type=int)
@@ -54,11 +55,11 @@ def main() -> None:
         max_tokens=options.max_tokens,
         limit=options.limit,
     )
-    lm: Any = engines.build(spec, resolve(spec), [])
+    lm: Any = lifecycle.build(spec, resolve(spec), [])
 
     def load(part: int | None) -> list[generation.LoadedTask]:
         """The task's prompts, or every n-th of them, from the `part`-th on."""
-        loaded = [generation.load(entry, spec) for entry in catalog.select(list(spec.tasks))]
+        loaded = [generation.load(entry, spec) for entry in listing.select(list(spec.tasks))]
         for lm_task in (lm_task for task in loaded for lm_task in task.all if part is not None):
             lm_task.dataset["test"] = lm_task.dataset["test"].shard(options.slices, part)
         return loaded
@@ -84,12 +85,12 @@ def main() -> None:
             lm.batch_size = len(asked)  # all of them in one call
         lm.generate_until(asked, disable_tqdm=True)
         if options.engine == "vllm":
-            lm.batch_size = engines.chunk_size(spec)
+            lm.batch_size = metered.chunk_size(spec)
 
     def ours(part: int | None) -> int:
         with tempfile.TemporaryDirectory() as folder:
             store = ResponseStore(Path(folder) / "responses.jsonl", "benchmark")
-            stored = StoredLM(lm, store, engines.chunk_size(spec))
+            stored = StoredLM(lm, store, metered.chunk_size(spec))
             tasks = load(part)
             generation.check_lengths(stored, tasks, spec)
             generation.run(stored, tasks, spec, Path(folder))
@@ -116,7 +117,7 @@ def main() -> None:
     wall, _ = seconds(lambda: ours(None))
     share = wall / total["bare"]
     print(f"our own work alone, all {prompts} prompts at once: {wall:.1f} s, {share:.3f} of the bare engine")
-    engines.close(lm)
+    lifecycle.close(lm)
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from mlc_bench.leaderboard import render_html
 from mlc_bench.leaderboard.collect import Model
-from mlc_bench.leaderboard.table import Cell, Column, Leaderboard, Row, Table
+from mlc_bench.leaderboard.render import to_html
+from mlc_bench.leaderboard.tabulate.cells import Cell, Column, Leaderboard, Row, Table
 
 CODES = ["en", "zh", "ru", "ja", "ar", "bn", "sw", "ur", "ps", "ku", "ko", "it", "jv", "th", "vi"]
 TIMED_SORT = """async place => {
@@ -56,7 +56,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         for models in options.models:
-            text = render_html.document(board(models)).encode()
+            text = to_html.document(board(models)).encode()
             path = Path(folder) / "index.html"
             path.write_bytes(text)
             page = browser.new_page()

@@ -20,9 +20,9 @@ from safetensors.torch import save_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForCausalLM, AutoTokenizer, Gemma2Config
 
-from mlc_bench import demo
-from mlc_bench.baselines import data as training_data
-from mlc_bench.provenance import hardware
+from mlc_bench.baselines.data import training_data
+from mlc_bench.core.provenance import hardware
+from mlc_bench.engines import demo_models
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data" / "pku_safety_test.jsonl"
@@ -38,7 +38,7 @@ WARM = 2  # steps that are not counted: one with MLC's prompts, one without
 
 def random_model(folder: Path, shape: dict[str, int]) -> int:
     """Random weights in bfloat16, one at a time, so that no more than a shard of them is in memory; how many."""
-    tokenizer = AutoTokenizer.from_pretrained(demo.folder("demo-gemma"))
+    tokenizer = AutoTokenizer.from_pretrained(demo_models.folder("demo-gemma"))
     ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     config = Gemma2Config(**shape, vocab_size=len(tokenizer), dtype="bfloat16", **ends)
     config.architectures = ["Gemma2ForCausalLM"]

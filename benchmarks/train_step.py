@@ -30,10 +30,10 @@ from torch.nn import functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 from trl import DPOTrainer
 
-from mlc_bench import demo
 from mlc_bench.baselines import methods, run
-from mlc_bench.cli import quiet
-from mlc_bench.provenance import hardware
+from mlc_bench.console import quiet
+from mlc_bench.core.provenance import hardware
+from mlc_bench.engines import demo_models
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "pku_safety_test.jsonl"
 PROMPT_TOKENS = 64
@@ -42,7 +42,7 @@ VARIANTS = ("plain", "mlc", "official")
 
 def random_model(folder: Path, vocabulary: int = 151_936) -> Path:
     """Random weights in the shape of Qwen2.5-0.5B with a third of its layers, and the tokenizer of the demo model."""
-    tokenizer = AutoTokenizer.from_pretrained(demo.folder())
+    tokenizer = AutoTokenizer.from_pretrained(demo_models.folder("demo-tiny"))
     config = Qwen2Config(
         vocab_size=vocabulary, hidden_size=896, intermediate_size=4864, num_hidden_layers=8,
         num_attention_heads=14, num_key_value_heads=2, tie_word_embeddings=True,
@@ -59,8 +59,8 @@ def shortened(data: Path, tokenizer: Any, pairs: int, folder: Path) -> Path:
 
     They are spread evenly over the file in order of length: the longer the responses, the more the authors' way costs.
     """
-    from mlc_bench.baselines.data import load
-    from mlc_bench.baselines.encode import prompt_ids
+    from mlc_bench.baselines.data.tokenize_rows import prompt_ids
+    from mlc_bench.baselines.data.training_data import load
 
     whole = [row for row in load([data]).rows if row["chosen"] and row["rejected"]]
     rows = sorted(whole, key=lambda row: len(row["chosen"] or "") + len(row["rejected"] or ""))
@@ -234,7 +234,7 @@ def peak(variant: str, model: Path, rows: Path, pairs: int) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="demo", help="demo, random-150k, or a folder")
+    parser.add_argument("--model", default="demo-tiny", help="demo-tiny, random-150k, or a folder")
     parser.add_argument("--data", type=Path, default=SHARED, help="a training file with pairs in several languages")
     parser.add_argument("--pairs", type=int, default=8, help="spread over the file by length")
     parser.add_argument("--rounds", type=int, default=2, help="the order of the variants alternates")
@@ -245,7 +245,7 @@ def main() -> None:
     quiet()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = {"demo": demo.folder}.get(options.model, lambda: Path(options.model))()
+        model = demo_models.folder("demo-tiny") if options.model == "demo-tiny" else Path(options.model)
         if options.model == "random-150k":
             model = random_model(folder / "random")
         if options.peak:

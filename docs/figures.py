@@ -18,8 +18,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import norm
 
-from mlc_bench import bootstrap, correction, significance, stats
-from mlc_bench.stats import Array
+from mlc_bench.records import correction
+from mlc_bench.stats import bootstrap, measures, significance
+from mlc_bench.stats.measures import Array
 
 LANGUAGES = ("en", "zh", "ru", "ja", "ar", "bn", "sw", "ur", "ps", "ku")
 PUBLISHED = {
@@ -53,7 +54,7 @@ def average(ax: Axes) -> str:
     lines = []
     for shift, (name, colour) in zip((-0.2, 0.2), (("DPO", BLUE), ("MPO", ORANGE)), strict=True):
         rates = np.array(PUBLISHED[name])
-        mean, var = rates.mean(), stats.language_variance(rates / 100)
+        mean, var = rates.mean(), measures.language_variance(rates / 100)
         ax.bar(place + shift, rates, 0.38, color=colour, label=f"{name}: average {mean:.1f}, Var {var:.2f}")
         ax.axhline(mean, color=colour, linewidth=1, linestyle=":")
         lines.append(f"{name} average {mean:.2f} Var {var:.2f}")
@@ -98,7 +99,9 @@ def var_noise(ax: Axes) -> str:
     lines = []
     for rate, colour in ((0.6, ORANGE), (0.9, BLUE), (0.96, GREEN)):
         found = [
-            np.mean([stats.language_variance(verdicts(np.full(10, rate), n, 0.5, s).mean(axis=0)) for s in range(300)])
+            np.mean(
+                [measures.language_variance(verdicts(np.full(10, rate), n, 0.5, s).mean(axis=0)) for s in range(300)]
+            )
             for n in prompts
         ]
         ax.plot(prompts, found, "o-", color=colour, label=f"every true rate {rate:.0%}")
@@ -118,7 +121,7 @@ def var_noise(ax: Axes) -> str:
 def pag(ax: Axes) -> str:
     """One correlation between languages, every safe rate."""
     rates = np.clip(SHARES, 0.005, 0.995)
-    found = [stats.Sums(verdicts(np.full(10, rate))).statistics() for rate in rates]
+    found = [measures.Sums(verdicts(np.full(10, rate))).statistics() for rate in rates]
     ax.plot(100 * rates, [one["pag"] for one in found], color=BLUE, label="PAG")
     ax.plot(100 * rates, [one["kappa"] for one in found], color=ORANGE, label="Fleiss kappa")
     ax.set_xlabel("safe rate in every language, %")
@@ -127,8 +130,8 @@ def pag(ax: Axes) -> str:
     low, middle = found[0], found[len(found) // 2]
     return (
         f"safe rate 0.5 %: PAG {low['pag']:.3f}, kappa {low['kappa']:.2f}; 50 %: PAG {middle['pag']:.3f}, "
-        f"kappa {middle['kappa']:.2f}; all unsafe: PAG {stats.pag(np.zeros((10, 10))):.3f}, "
-        f"kappa {stats.fleiss_kappa(np.zeros((10, 10)))}"
+        f"kappa {middle['kappa']:.2f}; all unsafe: PAG {measures.pag(np.zeros((10, 10))):.3f}, "
+        f"kappa {measures.fleiss_kappa(np.zeros((10, 10)))}"
     )
 
 
@@ -136,7 +139,9 @@ def all_safe(ax: Axes) -> str:
     """95 % in each language, and in all at once."""
     lines = []
     for correlation, colour in ((0.0, ORANGE), (0.5, BLUE), (0.9, GREEN)):
-        found = [100 * stats.all_safe_rate(verdicts(np.full(n, 0.95), correlation=correlation)) for n in range(1, 16)]
+        found = [
+            100 * measures.all_safe_rate(verdicts(np.full(n, 0.95), correlation=correlation)) for n in range(1, 16)
+        ]
         ax.plot(range(1, 16), found, color=colour, label=f"correlation {correlation} between languages")
         lines.append(f"correlation {correlation}: 10 languages {found[9]:.0f} %, 15 languages {found[14]:.0f} %")
     ax.axhline(95, color=GREY, linestyle=":", linewidth=1, label="each language alone")
@@ -165,8 +170,8 @@ def loophole(ax: Axes) -> str:
     """A language at 50 %, English ever safer."""
     english = np.clip(SHARES, 0.001, 0.999)
     matrices = [verdicts(np.array([rate, 0.5])) for rate in english]
-    holes = np.array([stats.loophole_rate(matrix, 0)[1] for matrix in matrices])
-    same = np.array([stats.agreement_with_reference(matrix, 0)[1] for matrix in matrices])
+    holes = np.array([measures.loophole_rate(matrix, 0)[1] for matrix in matrices])
+    same = np.array([measures.agreement_with_reference(matrix, 0)[1] for matrix in matrices])
     ax.plot(100 * english, 100 * holes, color=ORANGE, label="loophole rate of the language")
     ax.plot(100 * english, 100 * same, color=BLUE, label="same verdict as English")
     ax.axhline(50, color=GREY, linestyle=":", linewidth=1, label="safe rate of the language")
@@ -199,7 +204,7 @@ def rankc(ax: Axes) -> str:
         own = generator.standard_normal((prompts, 2, choices))
         scores = own + bonus + strength * habit
         accuracy = (scores.argmax(axis=2) == right[:, None]).mean()
-        found.append((accuracy, stats.rank_consistency(scores)[:, 0, 1].mean()))
+        found.append((accuracy, measures.rank_consistency(scores)[:, 0, 1].mean()))
     accuracies, consistency = np.array(found).T
     ax.plot(SHARES * 8, consistency, color=BLUE, label="RankC of two languages")
     ax.plot(SHARES * 8, accuracies, color=ORANGE, label="accuracy")
@@ -276,19 +281,22 @@ FIGURES: tuple[Callable[[Axes], str], ...] = (
 )  # fmt: skip
 
 
+STYLE = {
+    "svg.hashsalt": "mlc-bench", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
+    "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 8,
+}  # fmt: skip
+
+
 def main(folder: Path) -> None:
-    plt.rcParams |= {
-        "svg.hashsalt": "mlc-bench", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9,
-        "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False, "legend.fontsize": 8,
-    }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
-    for draw in FIGURES:
-        figure, ax = plt.subplots(figsize=(5.2, 3.0), layout="constrained")
-        print(f"{draw.__name__}: {draw(ax)}")
-        ax.set_title(draw.__doc__ or "", fontsize=9, loc="left")
-        ax.legend(loc="best")
-        figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None, "Creator": None})
-        plt.close(figure)
+    with plt.rc_context(STYLE):
+        for draw in FIGURES:
+            figure, ax = plt.subplots(figsize=(5.2, 3.0), layout="constrained")
+            print(f"{draw.__name__}: {draw(ax)}")
+            ax.set_title(draw.__doc__ or "", fontsize=9, loc="left")
+            ax.legend(loc="best")
+            figure.savefig(folder / f"{draw.__name__}.svg", metadata={"Date": None, "Creator": None})
+            plt.close(figure)
 
 
 if __name__ == "__main__":

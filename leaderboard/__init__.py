@@ -1,4 +1,4 @@
-"""The leaderboard, regenerated from run records: collect, tables, render.
+"""The leaderboard, made anew from run records: collect, tabulate, render.
 
-Nothing here knows models or engines: records and statistics only.
+May import records, catalog, stats and core; knows no model and no engine.
 """

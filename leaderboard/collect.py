@@ -4,28 +4,25 @@ import dataclasses
 import hashlib
 import json
 import math
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mlc_bench import record
-from mlc_bench.errors import UsageError, UserError
-from mlc_bench.record import LanguageResult, RunRecord, TaskResult, Value
-from mlc_bench.spec import digest
-
-from . import lineage, public
+from mlc_bench.core.errors import UsageError, UserError
+from mlc_bench.core.spec import digest
+from mlc_bench.leaderboard import lineage, redact
+from mlc_bench.records import record
+from mlc_bench.records.frame import ALL, LARGEST, NUMBERS, files, numbers, of_rows, whole_key
+from mlc_bench.records.record import LanguageResult, RunRecord, TaskResult, Value
+from mlc_bench.stats.measures import Outcomes
 
 FRAME = (
-    "model_id", "model", "method", "base_model", "run", "task", "version", "language", "metric", "judge", "value",
-    "low", "high", "n", "unscored", "setting", "key",
+    "model_id", "model", "method", "base_model", "run", "task", "version", "language", *NUMBERS, "judge", "setting",
+    "key",
 )  # fmt: skip
-ALL = "*"  # in place of a language: the summary over the languages of a run
-LARGEST = 32 << 20  # bytes of a record; one of 4 tasks in 15 languages has about 0.1 MB
-_SKIPPED = {"samples", "verdicts", "responses", ".git", ".venv"}
 
 
 @dataclass(frozen=True)
@@ -50,9 +47,12 @@ class Model:
     kept_out: tuple[str, ...] = ()
     """Tasks and packs whose prompts were left out of the training data."""
 
+    tag: str = field(default="", compare=False)
+    """Where another model has the same names: the beginning of a digest, which tells them apart."""
+
     @property
     def label(self) -> str:
-        return self.name + (f" + {self.adapter}" if self.adapter else "")
+        return self.name + (f" + {self.adapter}" if self.adapter else "") + (f" [{self.tag}]" if self.tag else "")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,9 @@ class Setting:
     measures: str
     parallel: bool
     judge: str
+    """The judge's id; where judges of this id and version differ, also the beginning of the digest."""
     judge_version: str
+    judge_digest: str
     generation: str
     """JSON of the effective settings."""
     system_prompt: str
@@ -77,6 +79,8 @@ class Setting:
     """What a reader must know of the task, in the words of its newest record."""
     unreviewed: tuple[str, ...] = ()
     """Languages with drafts of a model among the prompts that no speaker has read."""
+    higher_is_better: bool = True
+    """Of the headline."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +95,12 @@ class LeftOut:
 class Collection:
     """What the tables are made of. The rows of `frame` have the columns FRAME; rates are fractions.
 
-    `outcomes` maps (model id, key) to one character a prompt (see mlc_bench.record.LanguageResult). `key` names a
-    column of one language: numbers are compared only where it is equal.
+    `outcomes` maps (model id, key) to one character or one score a prompt (see records.record.LanguageResult). `key`
+    names a column of one language: numbers are compared only where it is equal.
     """
 
     frame: pd.DataFrame
-    outcomes: dict[tuple[str, str], str]
+    outcomes: dict[tuple[str, str], Outcomes]
     models: dict[str, Model]
     settings: dict[str, Setting]
     left_out: tuple[LeftOut, ...]
@@ -105,7 +109,7 @@ class Collection:
 def collect(paths: Iterable[Path]) -> Collection:
     """Read every record (`run*.json`) at or under the paths. Raises UsageError for a path that does not exist."""
     left_out: list[LeftOut] = []
-    found: dict[tuple[str, str], tuple[tuple[bool, str, str], RunRecord]] = {}
+    found: dict[tuple[str, str, str], tuple[tuple[bool, str, str], RunRecord]] = {}
     for source, path in files(paths):
         try:
             if path.stat().st_size > LARGEST:
@@ -114,35 +118,19 @@ def collect(paths: Iterable[Path]) -> Collection:
             check(content)
         except (UserError, OSError) as error:
             reason = str(error).replace(str(path), "it")
-            left_out.append(LeftOut(public.printable(source), public.printable(reason, 300)))
+            left_out.append(LeftOut(redact.printable(source), redact.printable(reason, 300)))
             continue
-        # Of several records of one run and judge the whole one counts, then the last, whatever the files are called.
+        # Of several records of one run and judge the complete one counts, then the last, whatever the files are called.
         order = (content.status == "complete", content.finished, hashlib.sha256(path.read_bytes()).hexdigest())
-        name = (content.run_id, content.judge.id)
+        name = (content.run_id, content.judge.id, content.judge.digest)
         if name not in found or order > found[name][0]:
             found[name] = (order, content)
     return _tidy([found[name][1] for name in sorted(found)], left_out)
 
 
-def files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """(name relative to the given path, path) of each record; folders of samples and responses are not searched."""
-    for given in paths:
-        if given.is_file():
-            yield given.name, given
-            continue
-        if not given.is_dir():
-            raise UsageError(f"there is no folder or record '{given}'")
-        for folder, names, contents in os.walk(given):
-            names[:] = sorted(name for name in names if name not in _SKIPPED)
-            for name in sorted(contents):
-                if name.startswith("run") and name.endswith(".json"):
-                    path = Path(folder, name)
-                    yield path.relative_to(given).as_posix(), path
-
-
 def check(content: RunRecord) -> None:
     """Raises UsageError for a record that no table may show: a hostile name, or rates that its outcomes deny."""
-    public.check_names(content)
+    redact.check_names(content)
     for task in content.tasks:
         for code, result in task.languages.items():
             _check_headline(task, code, result)
@@ -150,6 +138,10 @@ def check(content: RunRecord) -> None:
 
 def _check_headline(task: TaskResult, code: str, result: LanguageResult) -> None:
     headline = result.metrics[task.headline or ""]
+    if result.scores is not None:
+        if result.scores.count(None) != result.n_unscored or not _agrees(headline, result.scores):
+            raise UsageError(f"{task.name} {code}: {task.headline} is not what its scores give")
+        return
     for number in (headline.value, headline.low, headline.high):
         if number is not None and not 0 <= number <= 1:
             raise UsageError(f"{task.name} {code}: {task.headline} {number} is not a fraction from 0 to 1")
@@ -160,18 +152,22 @@ def _check_headline(task: TaskResult, code: str, result: LanguageResult) -> None
     count = result.outcomes.count
     judged = result.n - count("-")
     # A judge may find an answer both invalid and a refusal: it is an 'i' in the outcomes, and counts as refused.
-    most = count("1") + (count("i") if task.measures == "over_refusal" else 0)
-    is_possible = count("1") - 1e-6 <= (headline.value or 0.0) * judged <= most + 1e-6
+    least = count("1") + count("b")
+    most = least + (count("i") if task.measures == "over_refusal" else 0)
+    is_possible = least - 1e-6 <= (headline.value or 0.0) * judged <= most + 1e-6
     if count("-") != result.n_unscored or (headline.value is None) != (judged == 0) or not is_possible:
         raise UsageError(f"{task.name} {code}: {task.headline} is not what its outcomes give")
 
 
-def _agrees(value: Value, outcomes: str) -> bool:
-    """Whether a rate is that of its outcomes; if not (a utility metric that is no rate), they are not ranked by."""
+def _agrees(value: Value, outcomes: Outcomes) -> bool:
+    """Whether a number is that of its outcomes; if not (a utility metric before schema 3), it is not ranked by them."""
+    if not isinstance(outcomes, str):
+        known = [score for score in outcomes if score is not None]
+        return bool(known) and value.value is not None and math.isclose(value.value, sum(known) / len(known))
     judged = len(outcomes) - outcomes.count("-")
     if value.value is None:
         return judged == 0
-    return judged > 0 and math.isclose(value.value, outcomes.count("1") / judged, abs_tol=1e-9)
+    return judged > 0 and math.isclose(value.value, (outcomes.count("1") + outcomes.count("b")) / judged, abs_tol=1e-9)
 
 
 def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
@@ -179,20 +175,23 @@ def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
     for content in records:
         reason = unusable(content)
         if reason:
-            left_out.append(LeftOut(f"run {content.run_id}, judge {content.judge.id}", public.printable(reason, 300)))
+            left_out.append(LeftOut(f"run {content.run_id}, judge {content.judge.id}", redact.printable(reason, 300)))
         else:
             usable.append(content)
     # The last one first: where two runs hold the same numbers of one model, its are shown.
-    usable.sort(key=lambda content: (content.finished, content.run_id, content.judge.id), reverse=True)
-    models: dict[str, Model] = {}
+    usable.sort(
+        key=lambda content: (content.finished, content.run_id, content.judge.id, content.judge.digest), reverse=True
+    )
+    judges = _judge_labels(usable)
+    models = _models(usable)
     settings: dict[str, Setting] = {}
-    outcomes: dict[tuple[str, str], str] = {}
+    outcomes: dict[tuple[str, str], Outcomes] = {}
     owners: dict[tuple[str, str], str] = {}
     rows: list[tuple[Any, ...]] = []
     for content in usable:
-        model = models.setdefault(content.model.fingerprint, _model(content))
+        model = models[content.model.fingerprint]
         for task in content.tasks:
-            setting = _setting(content, task)
+            setting = _setting(content, task, judges)
             settings.setdefault(setting.id, setting)
             repeated: dict[str, list[str]] = {}
             keys = {code: _key(setting, code, result) for code, result in task.languages.items()}
@@ -206,8 +205,8 @@ def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
                         repeated.setdefault(owner, []).append(code)
                     continue
                 owners[model.id, keys[code]] = content.run_id
-                if result.outcomes is not None and _agrees(result.metrics[setting.headline], result.outcomes):
-                    outcomes[model.id, keys[code]] = result.outcomes
+                if result.column is not None and _agrees(result.metrics[setting.headline], result.column):
+                    outcomes[model.id, keys[code]] = result.column
                 rows += _rows(shared, setting, keys[code], code, result.metrics, result.n_unscored)
             over_all = (model.id, whole_key(keys.values()))
             if over_all not in owners:
@@ -222,7 +221,7 @@ def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
                     )
                 )
     return Collection(
-        _frame(rows),
+        of_rows(FRAME, rows),
         outcomes,
         _with_bases(models),
         settings,
@@ -230,21 +229,8 @@ def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
     )
 
 
-def _frame(rows: list[tuple[Any, ...]]) -> pd.DataFrame:
-    columns = dict(zip(FRAME, zip(*rows, strict=True) if rows else [()] * len(FRAME), strict=True))
-    numbers = {"version": "int64", "n": "int64", "unscored": "int64"} | dict.fromkeys(
-        ("value", "low", "high"), "float64"
-    )
-    return pd.DataFrame(
-        {
-            name: pd.Series(values, dtype=numbers[name]) if name in numbers else pd.Categorical(values)
-            for name, values in columns.items()
-        }
-    )
-
-
 def unusable(content: RunRecord) -> str:
-    """Why a whole record is in no table; empty for one that is."""
+    """Why a complete record is in no table; empty for one that is."""
     if content.limited or content.spec.limit is not None:
         return f"a slice of the data (--limit {content.spec.limit})"
     failed = [task.name for task in content.tasks if task.status != "complete"]
@@ -258,10 +244,7 @@ def unusable(content: RunRecord) -> str:
 def _rows(
     shared: tuple[Any, ...], setting: Setting, key: str, code: str, metrics: dict[str, Value], unscored: int
 ) -> list[tuple[Any, ...]]:
-    return [
-        (*shared, code, name, setting.judge, value.value, value.low, value.high, value.n, unscored, setting.id, key)
-        for name, value in metrics.items()
-    ]
+    return [(*shared, code, *row, setting.judge, setting.id, key) for row in numbers(metrics, unscored)]
 
 
 def _model(content: RunRecord) -> Model:
@@ -273,13 +256,50 @@ def _model(content: RunRecord) -> Model:
         method=lineage.method(model),
         base_name=lineage.base_name(model),
         engine=f"{model.engine} {model.engine_version or ''}".strip(),
-        dtype=public.printable(model.dtype or "", 40),
+        dtype=redact.printable(model.dtype or "", 40),
         weights_digest=None if model.adapter else model.weights_digest,
         base_digest=lineage.base_digest(model),
         seen=lineage.seen_languages(model),
         is_trained=model.training is not None,
         kept_out=lineage.kept_out(model),
     )
+
+
+def _models(records: list[RunRecord]) -> dict[str, Model]:
+    """The model of each record, the first one of each fingerprint; names that several have get a tag."""
+    models: dict[str, Model] = {}
+    same_names: dict[str, dict[str, list[tuple[str, ...]]]] = {}
+    for content in records:
+        if content.model.fingerprint in models:
+            continue
+        model = models[content.model.fingerprint] = _model(content)
+        info = content.model
+        adapter = info.adapter.digest if info.adapter else ""
+        files = (info.weights_digest or "", adapter, digest(info.config_digest, info.tokenizer_digest))
+        same_names.setdefault(model.label, {})[model.id] = [(files[0],), (files[1],), files]
+    for group in same_names.values():
+        things = {tuple(choices[-1]) for choices in group.values()}
+        if len(things) == 1:  # one model on several engines: the engine tells its rows apart
+            continue
+        # The first part that differs wherever the models do: the weights, the adapter, or all of it.
+        part = next(place for place in range(3) if len({choices[place] for choices in group.values()}) == len(things))
+        for model_id, choices in group.items():
+            parts = choices[part]
+            tag = parts[0][:8] if len(parts) == 1 else digest(*parts)[:8]
+            models[model_id] = dataclasses.replace(models[model_id], tag=tag)
+    return models
+
+
+def _judge_labels(records: list[RunRecord]) -> dict[str, str]:
+    """How each judge is shown, by its digest: where two of one name and version judged a task, with the digest."""
+    found = {content.judge.digest: (content.judge.id, content.judge.version) for content in records}
+    judged: dict[tuple[str, str, str], set[str]] = {}
+    for content in records:
+        for task in content.tasks:
+            if task.measures != "utility":
+                judged.setdefault((task.name, *found[content.judge.digest]), set()).add(content.judge.digest)
+    ambiguous = {(name, version) for (_, name, version), digests in judged.items() if len(digests) > 1}
+    return {key: name[0] + (f" [{key[:8]}]" if name in ambiguous else "") for key, name in found.items()}
 
 
 def _with_bases(models: dict[str, Model]) -> dict[str, Model]:
@@ -309,12 +329,15 @@ def _with_bases(models: dict[str, Model]) -> dict[str, Model]:
     return found
 
 
-def _setting(content: RunRecord, task: TaskResult) -> Setting:
+def _setting(content: RunRecord, task: TaskResult, judges: dict[str, str]) -> Setting:
+    """`judges`: how each judge is shown, by its digest."""
     judged = task.measures != "utility"
     generation = json.dumps(task.generation, sort_keys=True, ensure_ascii=True)
-    prompt = public.prompt_digest(content.spec.system_prompt)
+    prompt = redact.prompt_digest(content.spec.system_prompt)
     judge = (content.judge.id, content.judge.version, content.judge.digest) if judged else ("", "", "")
     known = [task.name, task.version, task.measures, task.parallel, task.headline, generation, prompt, judge]
+    if task.lower_is_better:  # only then, so that the settings of older records keep their ids
+        known.append("lower is better")
     return Setting(
         id=digest(known)[:10],
         task=task.name,
@@ -322,26 +345,23 @@ def _setting(content: RunRecord, task: TaskResult) -> Setting:
         version=task.version,
         measures=task.measures,
         parallel=task.parallel,
-        judge=judge[0],
+        judge=judges[content.judge.digest] if judged else "",
         judge_version=judge[1],
+        judge_digest=judge[2],
         generation=generation,
         system_prompt=prompt,
         headline=task.headline or "",
         over_refusal_task=task.over_refusal_task,
-        caution=public.printable(task.caution or "", 300),
+        caution=redact.printable(task.caution or "", 300),
         unreviewed=tuple(sorted(task.unreviewed)),
+        higher_is_better=task.higher_is_better,
     )
 
 
 def _key(setting: Setting, code: str, result: LanguageResult) -> str:
-    """What must be equal for two numbers to share a column: the record's own key, and what that key stands for.
+    """What must be equal for two numbers to share a column: the record's own key, and what that key means.
 
     A record that claims the key of other data or of another version gets a column of its own.
     """
     parts = (setting.id, code, result.comparability_key, result.data_fingerprint, result.prompt_fingerprint, result.n)
     return digest(*parts)[:16]
-
-
-def whole_key(keys: Iterable[str]) -> str:
-    """The key of a summary over several columns."""
-    return digest(sorted(keys))[:16]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mlc_bench.record import ModelInfo
+from mlc_bench.records.record import ModelInfo
 
 RELEASED = "as released"  # no manifest: nothing is known of how it was trained
 

@@ -6,15 +6,17 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlc_bench import catalog, data, languages
-from mlc_bench.errors import UserError
-from mlc_bench.provenance import emulates_bf16
-from mlc_bench.vllm_cpu import version
+from mlc_bench.catalog import data, languages, listing
+from mlc_bench.core import processor
+from mlc_bench.core.errors import UserError
+from mlc_bench.core.provenance import emulates_bf16
+from mlc_bench.engines import vllm_cpu
+from mlc_bench.engines.vllm_cpu import version
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. `level` is ok, note (something optional is absent) or problem (mend it)."""
+    """One line of the report. `level` is ok, note (something optional is absent) or problem (fix it)."""
 
     level: str
     subject: str
@@ -27,6 +29,7 @@ def findings(results: Path) -> list[Finding]:
         *_versions(),
         *_engines(),
         _gpu(),
+        _processor(),
         _demo(),
         _hub(),
         *_tasks(),
@@ -76,13 +79,21 @@ def _gpu() -> Finding:
     return Finding("ok", "gpu", ", ".join(names))
 
 
-def _demo() -> Finding:
-    from mlc_bench import demo
+def _processor() -> Finding:
+    """The cores, and how the libraries use them. vLLM is asked to show its part."""
+    vllm_cpu.install()
+    processor.keep_memory()
+    shown = ", ".join(f"{name}={value}" for name, value in processor.settings().items())
+    return Finding("ok", "processor", f"{len(os.sched_getaffinity(0))} cores; {shown}")
 
-    found = [f"{which} ({model.name})" for which, model in demo.MODELS.items() if demo.is_installed(which)]
+
+def _demo() -> Finding:
+    from mlc_bench.engines import demo_models
+
+    found = [f"{which}: {model.name}" for which, model in demo_models.MODELS.items() if demo_models.is_installed(which)]
     if found:
         return Finding("ok", "demo models", ", ".join(found))
-    return Finding("note", "demo models", f"not installed: {demo.MODELS['demo'].install}")
+    return Finding("note", "demo models", f"not installed: {demo_models.MODELS['demo'].install}")
 
 
 def _hub() -> Finding:
@@ -102,11 +113,11 @@ def _hub() -> Finding:
 
 def _tasks() -> list[Finding]:
     found = []
-    paths = [*sorted(data.TASKS.glob("*/*.yaml")), *sorted(catalog.FAMILIES.glob("*.yaml"))]
+    paths = [*sorted(data.TASKS.glob("*/*.yaml")), *sorted(listing.FAMILIES.glob("*.yaml"))]
     for path in paths:
         try:
-            entry = catalog.read_family(path) if path.parent == catalog.FAMILIES else catalog.read_yaml(path)
-            covered = catalog.languages(entry)
+            entry = listing.read_family(path) if path.parent == listing.FAMILIES else listing.read_yaml(path)
+            covered = listing.languages(entry)
         except UserError as error:
             found.append(Finding("problem", f"task {path.stem}", str(error)))
             continue
@@ -127,15 +138,14 @@ def _languages() -> list[Finding]:
             languages.get(code)
     except UserError as error:
         return [Finding("problem", "languages", str(error))]
-    found = [Finding("problem", "languages", line) for line in catalog.incomplete()]
-    if bare := catalog.without_embedded_data():
+    found = [Finding("problem", "languages", line) for line in listing.incomplete()]
+    if bare := listing.without_embedded_data():
         found.append(Finding("note", "languages", f"without embedded prompts: {' '.join(bare)}"))
     return [Finding("ok", "languages", " ".join(languages.known())), *found]
 
 
 def _judges() -> list[Finding]:
-    from mlc_bench import judging
-    from mlc_bench.judges import spec
+    from mlc_bench.judges import judging, spec
 
     broken = []
     for name in spec.names():

@@ -5,92 +5,23 @@ import dataclasses
 import gc
 import json
 import os
-import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import aggregate, catalog, correction, data, judging, record, review
-from mlc_bench.errors import UsageError, UserError
-from mlc_bench.identity import Identity, resolve
-from mlc_bench.progress import bar, say
-from mlc_bench.provenance import git, hardware
-from mlc_bench.spec import RunSpec, digest
-from mlc_bench.vllm_cpu import engine_version, version
-
-# Engine arguments that set speed and memory only. Changing them resumes a run instead of starting another.
-_NO_EFFECT = {
-    "batch_size", "max_batch_size", "device", "gpu_memory_utilization", "max_num_seqs", "max_num_batched_tokens",
-    "num_concurrent", "max_retries", "timeout", "max_model_len", "max_length", "data_parallel_size", "auth_token",
-    "header",
-}  # fmt: skip
-
-
-@dataclasses.dataclass
-class Run:
-    """One model (or adapter) in one run: where its files lie, and what has been done for it."""
-
-    spec: RunSpec
-    identity: Identity
-    output: Path
-    judge: judging.Judge = dataclasses.field(default_factory=judging.RulesJudge)
-    phases: dict[str, float] = dataclasses.field(default_factory=dict)
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of what decides the answers: the model, and the engine with its version and arguments."""
-        arguments = {key: value for key, value in self.spec.engine_args.items() if key not in _NO_EFFECT}
-        address = record.without_secrets(self.spec).base_url
-        engine = [self.spec.engine, engine_version(self.spec.engine), address, arguments, self.spec.seed]
-        return digest(self.identity.fingerprint, engine)
-
-    @property
-    def run_id(self) -> str:
-        """Twelve hexadecimal digits: sha256 of the spec and of the model's identity."""
-        spec = self.spec.model_dump(exclude={"model", "revision", "adapter", "engine_args", "base_url"})
-        spec["judge"] = self.judge.id  # of a judge's file the name, wherever it lies
-        versions = {entry.name: entry.identity for entry in catalog.select(list(self.spec.tasks))}
-        return digest(spec, versions, self.fingerprint)[:12]
-
-    @property
-    def folder(self) -> Path:
-        return self.output / self.identity.slug / self.run_id
-
-    @property
-    def store_path(self) -> Path:
-        """All runs of one model on one engine share their responses."""
-        return self.output / self.identity.slug / "responses" / f"{self.fingerprint[:16]}.jsonl"
-
-    @property
-    def generated(self) -> dict[str, Any]:
-        """What the generate phase left for the record: settings and fingerprints by task, errors of other tasks."""
-        found: dict[str, Any] = json.loads((self.folder / "generation.json").read_text(encoding="utf-8"))
-        return found
-
-    @property
-    def is_generated(self) -> bool:
-        """Whether every task has its samples; a task that failed is tried again."""
-        try:
-            generated = self.generated
-            samples = [self.folder / "samples" / f"{name}.jsonl" for name in generated["tasks"]]
-            return not generated["errors"] and all(path.is_file() for path in samples)
-        except (OSError, ValueError, KeyError, TypeError):  # absent, or damaged: it is made again from the store
-            return False
-
-    def start_afresh(self) -> None:
-        """Set aside what was generated; nothing is deleted."""
-        (self.folder / "generation.json").unlink(missing_ok=True)
-        if self.store_path.exists():
-            self.store_path.rename(self.store_path.with_suffix(f".{time.time_ns()}.old"))
-
-    @contextlib.contextmanager
-    def timed(self, phase: str) -> Iterator[None]:
-        start = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.phases[phase] = round(self.phases.get(phase, 0.0) + time.perf_counter() - start, 3)
+from mlc_bench.catalog import accepted, data, listing, review
+from mlc_bench.core import secrets
+from mlc_bench.core.errors import UsageError, UserError
+from mlc_bench.core.progress import bar, say
+from mlc_bench.core.provenance import git, hardware
+from mlc_bench.core.spec import RunSpec
+from mlc_bench.engines import made_of
+from mlc_bench.engines.identity import resolve
+from mlc_bench.engines.servers.budget import Budget, estimate_tokens
+from mlc_bench.engines.vllm_cpu import engine_version, version
+from mlc_bench.judges import coverage, judging
+from mlc_bench.one_run import Run as Run
+from mlc_bench.records import aggregate, correction, record
 
 
 def prepare(
@@ -107,6 +38,7 @@ def prepare(
     plain = quick and specs[0].judge == "rules"  # its examples need a model of languages, which takes a second to load
     if not plain:
         judging.check(specs[0].judge, judge_settings)
+    _check_tasks(specs[0], judge_settings)
     existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UsageError(f"--output '{output}': '{existing}' is not a folder that can be written to")
@@ -114,6 +46,7 @@ def prepare(
     judge = judging.RulesJudge() if plain else judging.open_judge(specs[0].judge, judge_settings)
     runs = [Run(spec, identity, output, judge) for spec, identity in zip(specs, identities, strict=True)]
     for run in runs:
+        _ = run.settings  # what does not go with the model is found out here
         if not allow_self_judge:
             judging.refuse_self_judging(judge, run.identity.name, run.identity.weights_digest)
         if (run.folder / "run.json").is_file():
@@ -121,8 +54,25 @@ def prepare(
     return runs
 
 
-def execute(runs: list[Run], fresh: bool = False) -> list[record.RunRecord]:
+def _check_tasks(spec: RunSpec, judge_settings: dict[str, Any] | None) -> None:
+    """Raises UsageError for what would fail after the work: a judge or a task needs a language file that there is none
+    of, as far as is known; a list beside the task cannot be read."""
+    for entry in listing.select(list(spec.tasks)):
+        try:
+            covered = listing.languages(entry)
+        except UserError:  # said when it is run, and the other tasks go on
+            continue
+        codes = [code for code in spec.languages or covered or () if covered is None or code in covered]
+        coverage.check(spec.judge, judge_settings, [(entry.name, entry.measures, codes)])
+        coverage.check_words(entry, codes)
+        accepted.of_task(entry)
+        review.read(entry.path.parent)
+
+
+def execute(runs: list[Run], fresh: bool = False, bill: Budget | None = None) -> list[record.RunRecord]:
     """Carry out runs that share a base model, with one start of the engine; their records, also on disk.
+
+    `bill`: what a server's answers may cost. SpentError where it is used up; what was answered is kept.
 
     A run whose answers are all there is only judged again. The engine is closed before the judge's model is loaded.
     """
@@ -130,17 +80,37 @@ def execute(runs: list[Run], fresh: bool = False) -> list[record.RunRecord]:
     if fresh:
         for run in runs:
             run.start_afresh()
-    if todo := [run for run in runs if not run.is_generated]:
-        _generate(todo)
+    todo = [run for run in runs if _is_wanted(run)]
+    if together := [run for run in todo if not run.is_merged]:
+        _generate(together, bill)
+    for run in todo:
+        if run.is_merged:  # which is another model to the engine
+            _generate([run], bill)
     verdicts = _judge(runs)
     return [_finish(run, created, own) for run, own in zip(runs, verdicts, strict=True)]
+
+
+def _is_wanted(run: Run) -> bool:
+    """Whether a run has to generate; says what has changed since it did."""
+    is_known = run.spec.engine != "openai" or run.ask_server()
+    if not run.has_samples:
+        return True
+    if not is_known:
+        say(f"the server at {run.shown_address} does not say which model it has: its answers are taken as they are")
+    if other := run.other_model():
+        say(f"another model gave the answers of this run ({other}); they and their record are in {run.set_aside()} now")
+        return True
+    changes = run.changes()
+    for line in changes:
+        say(line)
+    return bool(changes)
 
 
 def _judge(runs: list[Run]) -> list[dict[str, list[aggregate.Row]]]:
     """The verdicts of every run by task; the judge's model is loaded once for all of them."""
     wanted = []
     for run in runs:
-        entries = catalog.select([name for name in run.spec.tasks if name in run.generated["tasks"]])
+        entries = listing.select([name for name in run.spec.tasks if name in run.generated["tasks"]])
         wanted.append((run.folder, [entry.name for entry in entries if entry.measures != "utility"]))
     with contextlib.ExitStack() as clocks:
         for run in runs:
@@ -148,12 +118,21 @@ def _judge(runs: list[Run]) -> list[dict[str, list[aggregate.Row]]]:
         return judging.judge_samples(runs[0].judge, wanted, runs[0].output)
 
 
-def _generate(runs: list[Run]) -> None:
-    from mlc_bench import engines, generation
-    from mlc_bench.store import ResponseStore, StoredLM
+def _generate(runs: list[Run], bill: Budget | None = None) -> None:
+    from mlc_bench.catalog import packs
+
+    with packs.rendering():
+        _answer(runs, bill)
+
+
+def _answer(runs: list[Run], bill: Budget | None) -> None:
+    from mlc_bench.engines import generation, lifecycle, metered
+    from mlc_bench.engines.store import ResponseStore, StoredLM
 
     spec = runs[0].spec
-    tasks = [[generation.load(entry, spec) for entry in catalog.select(list(spec.tasks))] for _ in runs]
+    tasks = [[generation.load(entry, spec, run.settings) for entry in listing.select(list(spec.tasks))] for run in runs]
+    content = [made_of.now(run.spec, run.card) for run in runs]  # before the work, during which files may change
+    _check_tasks(spec, None)  # again: where data were downloaded, they have said their languages now
     failed = {task.entry.name: task.error for task in tasks[0] if task.error}
     if len(failed) == len(tasks[0]):
         raise next(iter(failed.values()))
@@ -164,27 +143,32 @@ def _generate(runs: list[Run]) -> None:
     try:
         say(f"starting {spec.engine} with {runs[0].identity.name}")
         with runs[0].timed("start_engine"):
-            lm = engines.build(spec, runs[0].identity, adapters)
+            lm = lifecycle.build(spec, runs[0].identity, adapters)
+        if bill:
+            lm.budget = bill
         for index, (run, loaded) in enumerate(zip(runs, tasks, strict=True), 1):
             if run.identity.adapter:
-                engines.attach(lm, run.identity.adapter, index)
-            store = ResponseStore(run.store_path, run.fingerprint)
+                lifecycle.attach(lm, run.identity.adapter, index)
+            run.settings.apply(lm)
+            store = ResponseStore(run.store_path, run.answers_fingerprint)
             if len(store):
                 say(f"{len(store)} responses of this model are already in {run.store_path}")
             with run.timed("generate"), bar("generate") as report:
-                stored = StoredLM(lm, store, engines.chunk_size(run.spec), report)
+                stored = StoredLM(lm, store, metered.chunk_size(run.spec), report)
+                stored.reader = run.settings.reader(lm)
                 generation.check_lengths(stored, loaded, run.spec)
-                summary = generation.run(stored, loaded, run.spec, run.folder)
+                summary = generation.run(stored, loaded, run.spec, run.folder, run.settings)
             summary["phases"] = run.phases
             summary["responses"] = {"generated": stored.generated, "from_store": stored.hits}
+            summary["made_of"] = content[index - 1]
             record.write_text(run.folder / "generation.json", json.dumps(summary, indent=1, ensure_ascii=False))
     except UserError:
         raise
     except Exception as error:
-        raise (engines.explain(error, spec) or error) from error
+        raise (lifecycle.explain(error, spec) or error) from error
     finally:
         if lm is not None:
-            engines.close(lm)
+            lifecycle.close(lm)
             del lm
             gc.collect()
 
@@ -192,7 +176,7 @@ def _generate(runs: list[Run]) -> None:
 def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) -> record.RunRecord:
     """Aggregate and record a run whose samples and verdicts are there."""
     generated = run.generated
-    entries = catalog.select(list(run.spec.tasks))
+    entries = listing.select(list(run.spec.tasks))
     over_refusal = {entry.name for entry in entries if entry.measures == "over_refusal"}
     judge_info = judging.info(run.judge, verdicts, over_refusal)
     tasks = []
@@ -210,16 +194,18 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
         )
         if entry.name in generated["tasks"]:
             made = generated["tasks"][entry.name]
-            task.unreviewed = [code for code in review.unreviewed(entry) if code in made["languages"]]
+            task.unreviewed = review.unreviewed_in_run(entry, made["languages"])
+            task.accepted = [record.AcceptedFaults(**one) for one in accepted.of_task(entry, list(made["languages"]))]
             task.headline = entry.headline
-            task.generation = made["generation"]
+            task.generation, task.decoding = made["generation"], made.get("decoding", {})
+            task.lower_is_better = entry.measures == "utility" and made.get("lower_is_better", False)
             task.version = made.get("version", entry.version)  # lm-eval's tasks have versions of their own
             task.parallel = made.get("parallel", entry.parallel)
             samples = judging.read_samples(run.folder, task.name)
             with run.timed("aggregate"):
                 judging.score(task, samples, verdicts.get(task.name), made["languages"], run.spec, judge_info)
         else:
-            task.status, task.error = "failed", generated["errors"][entry.name]
+            task.status, task.error = "failed", secrets.text(generated["errors"][entry.name])
         tasks.append(task)
     correction.apply([task for task in tasks if task.status == "complete"], judge_info, verdicts, run.folder)
     template = run.identity.chat_template
@@ -234,6 +220,8 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
         prompting=record.Prompting(
             chat_template=template,
             chat_template_sha256=data.sha256(template.encode()) if template else None,
+            template_date=run.settings.template_date,
+            thinking_marks=run.settings.marks.shown if run.settings.marks.thinks else [],
             system_prompt=run.spec.system_prompt,
             first_token_ids=generated["first_token_ids"],
         ),
@@ -277,11 +265,12 @@ def _model_info(run: Run) -> record.ModelInfo:
         weights_digest=identity.weights_digest,
         config_digest=identity.config_digest,
         tokenizer_digest=identity.tokenizer_digest,
-        adapter=record.AdapterInfo(name=adapter.name, digest=adapter.digest) if adapter else None,
+        adapter=record.AdapterInfo(name=adapter.name, digest=adapter.digest, merged=run.is_merged) if adapter else None,
+        converted_from=identity.converted_from,
         training=identity.training,
-        fingerprint=run.fingerprint,
+        fingerprint=run.answers_fingerprint,
         dtype=arguments.get("dtype") or config.get("dtype") or config.get("torch_dtype"),
-        quantization=arguments.get("quantization") or config.get("quantization_config", {}).get("quant_method"),
+        quantization=arguments.get("quantization") or (config.get("quantization_config") or {}).get("quant_method"),
         engine=run.spec.engine,
         engine_version=engine_version(run.spec.engine),
         engine_args=record.without_secrets(run.spec).engine_args,
@@ -292,18 +281,61 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def plan(run: Run) -> list[tuple[str, str, str]]:
-    """(task, languages, state) for a dry run."""
-    rows = []
-    for entry in catalog.select(list(run.spec.tasks)):
-        covered = catalog.languages(entry)
-        codes = [code for code in run.spec.languages or covered or () if covered is None or code in covered]
-        if entry.family:
-            state = "lm-eval's own, its data from the hub"
-        elif not data.is_here(entry.source):
-            state = "data not here: downloaded when it is run, or found in --data-dir"
-        else:
-            documents = data.read(entry.source, codes or None)
-            state = f"{sum(len(documents[code][: run.spec.limit]) for code in codes)} prompts"
-        rows.append((entry.name, " ".join(codes) or "-", state))
+@dataclasses.dataclass
+class Planned:
+    """One task of a dry run. Tokens: what its prompts are estimated at, and what its answers have at most."""
+
+    task: str
+    languages: str
+    state: str
+    tokens_in: int | None = None
+    tokens_out: int | None = None
+    decoding: dict[str, Any] | None = None
+    """What chooses the tokens of an answer; None where the task is lm-eval's own or has choices."""
+    error: str | None = None
+    """Why it would not be run; the others would."""
+
+
+def plan(run: Run) -> list[Planned]:
+    """What a run would do, task by task; tokens are None where the data is not on this machine.
+
+    Raises UserError where every task has one: the run itself would end with the first.
+    """
+    rows, errors = [], []
+    for entry in listing.select(list(run.spec.tasks)):
+        try:
+            rows.append(_planned(entry, run))
+        except UserError as error:
+            errors.append(error)
+            rows.append(Planned(entry.name, "-", f"would fail: {error}", error=str(error)))
+    if errors and len(errors) == len(rows):
+        raise errors[0]
     return rows
+
+
+def _planned(entry: listing.TaskEntry, run: Run) -> Planned:
+    spec = run.spec
+    covered = listing.languages(entry)
+    codes = [code for code in spec.languages or covered or () if covered is None or code in covered]
+    if spec.languages and not codes:
+        raise UsageError(f"{entry.name} has none of the languages asked for; it has {', '.join(covered or [])}")
+    run.settings.check_output(entry.name, entry.config["output_type"], spec)
+    if entry.family:
+        return Planned(entry.name, " ".join(codes) or "-", "lm-eval's own, its data from the hub")
+    if not data.is_here(entry.source, codes or None):
+        state = "data not here: downloaded when it is run, or found in --data-dir"
+        return Planned(entry.name, " ".join(codes) or "-", state)
+    documents = data.read(entry.source, codes or None)
+    chosen = {code: documents[code][: spec.limit] for code in codes}
+    if entry.included and not listing.code_is_allowed():
+        from mlc_bench.catalog import templates
+
+        templates.check_rendering(entry.config, chosen, entry.path)
+    prompts = [doc["prompt"] for docs in chosen.values() for doc in docs]
+    tokens: tuple[int | None, int | None] = None, None
+    decoding: dict[str, Any] | None = None
+    if entry.config["output_type"] == "generate_until":
+        decoding = run.settings.decoding(entry.config.get("generation_kwargs"), spec, entry.name)
+        system = [spec.system_prompt] if spec.system_prompt else []
+        tokens = sum(estimate_tokens(*system, prompt) for prompt in prompts), decoding["max_tokens"] * len(prompts)
+    return Planned(entry.name, " ".join(codes) or "-", f"{len(prompts)} prompts", *tokens, decoding)

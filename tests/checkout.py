@@ -1,4 +1,4 @@
-"""A copy of the repository with a command `mlc-bench` of its own, for tests that write into it."""
+"""Where the tests' files are, golden files, and a copy of the repository for tests that write into it."""
 
 import os
 import shutil
@@ -6,27 +6,40 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+TESTS = Path(__file__).resolve().parent
+ROOT = TESTS.parent
+GOLDEN = TESTS / "golden"
 PARTS = ("mlc_bench", "tasks", "docs", "baselines", "leaderboard")
+MAINS = {"mlc-bench": "mlc_bench.cli.main", "train-baseline": "mlc_bench.baselines.cli"}
+
+
+def golden(name: str, text: str) -> None:
+    """Compare with a committed file; UPDATE_GOLDEN=1 writes it anew (read the difference before you commit it)."""
+    path = GOLDEN / name
+    if os.environ.get("UPDATE_GOLDEN"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == text
 
 
 class Checkout:
-    """`run(command)` runs one line of shell in the copy, where `mlc-bench` is the copy's."""
+    """`run(command)` runs one line of shell in the copy, where the commands are the copy's."""
 
     def __init__(self, folder):
         self.folder = folder
         for part in PARTS:
             shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-        script = folder / "bin" / "mlc-bench"
-        script.parent.mkdir()
-        script.write_text(
-            f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(folder)!r})\n"
-            "from mlc_bench.cli import main\nmain()\n"
-        )
-        script.chmod(0o755)
+        for part in ("baselines", "leaderboard"):  # one package, as it is where it is installed
+            (folder / "mlc_bench" / part).symlink_to(Path("..", part), target_is_directory=True)
+        (folder / "bin").mkdir()
+        for name, module in MAINS.items():
+            script = folder / "bin" / name
+            script.write_text(f"#!{sys.executable}\nfrom {module} import main\nmain()\n")
+            script.chmod(0o755)
 
     def run(self, line, timeout=300):
-        environment = os.environ | {"PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+        path = os.pathsep.join([str(self.folder / "bin"), str(Path(sys.executable).parent), os.environ["PATH"]])
+        environment = os.environ | {"PATH": path, "PYTHONPATH": str(self.folder)}
         return subprocess.run(
             line, shell=True, cwd=self.folder, capture_output=True, text=True, env=environment, timeout=timeout
         )

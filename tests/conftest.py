@@ -14,7 +14,17 @@ import sys
 from multiprocessing import forkserver
 from pathlib import Path
 
+import hypothesis
 import pytest
+import signals
+
+from mlc_bench.catalog import listing
+
+pytest_plugins = ["planted_faults", "real_runs"]  # fixtures that tests in several files share
+
+# How long an example takes says nothing: the machine may be shared.
+hypothesis.settings.register_profile("shared", deadline=None)
+hypothesis.settings.load_profile("shared")
 
 ROOT = Path(__file__).resolve().parent.parent
 # Read now: `isolated` takes the variable away.
@@ -32,9 +42,12 @@ def _cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def isolated(tmp_path, monkeypatch):
-    """No test reads or writes the user's cache or data folder."""
+    """No test reads or writes the user's cache or data folder, or knows the packs that another has included."""
     monkeypatch.setenv("MLC_BENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("MLC_BENCH_DATA", raising=False)
+    yield
+    if listing._included:  # to read the tasks anew takes a moment
+        listing.include([])
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +118,7 @@ def cli():
             text=True,
             timeout=timeout,
             env=os.environ | (env or {}),
+            preexec_fn=signals.reset,
         )
 
     return run
@@ -142,10 +156,11 @@ def _command(args, variables, out, err):
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT, 0o644), descriptor)
     os.environ.update(variables)
+    signals.reset()
     sys.argv = [COMMAND, *args]
-    from mlc_bench import cli
+    from mlc_bench.cli import main
 
-    cli.main()
+    main.main()
 
 
 @pytest.fixture(scope="session")
@@ -155,13 +170,13 @@ def start(tmp_path_factory):
     server.set_forkserver_preload(
         [
             "mlc_bench.runner",
-            "mlc_bench.generation",
-            "mlc_bench.engines",
+            "mlc_bench.engines.generation",
+            "mlc_bench.engines.lifecycle",
             "lm_eval.models.huggingface",
             "transformers.models.llama.modeling_llama",
-            "mlc_bench.judging",
-            "mlc_bench.judges.model",
-            "mlc_bench.judges.api",
+            "mlc_bench.judges.judging",
+            "mlc_bench.judges.models.model",
+            "mlc_bench.judges.models.api",
             "openai",
         ]
     )

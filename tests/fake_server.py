@@ -33,20 +33,37 @@ class FakeServer:
         self.answer = answer
         self.asked = []
         self.bodies = []
+        self.models = [{"id": "fake", "object": "model"}]  # its list, or bytes in place of one
+        self.listed = []  # the headers of each request for it
         self.lock = threading.Lock()
+        self.busy = threading.Condition()
+        self.under_way = 0
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                self.reply(200, {"object": "list", "data": [{"id": "fake", "object": "model"}]})
+                outer.listed.append({name.title(): value for name, value in self.headers.items()})
+                models = outer.models
+                self.reply(200, models if isinstance(models, bytes) else {"object": "list", "data": models})
 
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with outer.busy:
+                    outer.under_way += 1
+                try:
+                    self.serve(body)
+                finally:
+                    with outer.busy:
+                        outer.under_way -= 1
+                        outer.busy.notify_all()
+
+            def serve(self, body):
                 status, content, *headers = outer.answer(body)
                 with outer.lock:
-                    outer.asked.append((body["messages"][-1]["content"], status, dict(self.headers)))
+                    sent = {name.title(): value for name, value in self.headers.items()}  # their case says nothing
+                    outer.asked.append((body["messages"][-1]["content"], status, sent))
                     outer.bodies.append(body)
                 self.reply(status, content, *headers)
 
@@ -72,6 +89,11 @@ class FakeServer:
         self.http = Server(("127.0.0.1", 0), Handler)
         self.port = self.http.server_port
         self.url = f"http://127.0.0.1:{self.port}/v1"
+
+    def wait_until_idle(self):
+        """Until no request is under way: a client that gave up does not end what the server does with its request."""
+        with self.busy:
+            assert self.busy.wait_for(lambda: self.under_way == 0, timeout=60)
 
     @property
     def answered(self):

@@ -1,4 +1,4 @@
-"""Models that answer at once, for tests of what lies around a model."""
+"""Models that answer at once, for tests of what is around a model."""
 
 import time
 from collections import Counter
@@ -6,7 +6,7 @@ from collections import Counter
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import LM
 
-from mlc_bench.engines import Meter
+from mlc_bench.engines.metered import Meter
 
 
 class FakeLM(LM):

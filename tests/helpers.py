@@ -7,19 +7,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; th
 import contextlib
 import io
 import logging
-import signal
 import subprocess
 import sys
 from unittest import mock
 
-from mlc_bench import cli, vllm_cpu
+from mlc_bench.cli import main
+from mlc_bench.engines import vllm_cpu
 
 
-def command(*args, main=cli.main):
+def command(*args, main=main.main):
     """Run a command line here (imports are paid once), and leave the process as it was."""
     arguments = ["mlc-bench", *map(str, args)]
     out, err = io.StringIO(), io.StringIO()
-    handler = signal.getsignal(signal.SIGTERM)
     vllm_cpu.install()  # changes the environment once for the whole process
     code = None
     with (
@@ -33,7 +32,6 @@ def command(*args, main=cli.main):
         except SystemExit as end:
             code = end.code
         finally:
-            signal.signal(signal.SIGTERM, handler)
             for name in ("lm_eval", "asyncio"):
                 logging.getLogger(name).setLevel(logging.NOTSET)
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())

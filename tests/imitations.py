@@ -9,8 +9,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mlc_bench import data, languages
-from mlc_bench.catalog import TaskEntry, covered_by
+from mlc_bench.catalog import data, languages
+from mlc_bench.catalog.listing import TaskEntry, covered_by
 
 ROWS = 3
 

@@ -5,17 +5,18 @@ The same representations, schedule and weight as MLC; only the auxiliary loss di
 
 from typing import Any
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from mlc_bench.baselines.config import MLC
 from mlc_bench.baselines.methods import dpo
 from mlc_bench.baselines.run import TrainRun
 
 NEEDS = dpo.NEEDS
+BASE = "dpo"  # what is left where the settings take its objective away
 
 
 class Config(dpo.Config):
-    mlc: MLC | None = MLC(objective="cosine")
+    mlc: MLC | None = Field(MLC(objective="cosine"), description="the auxiliary loss: pairwise cosine")
 
     @field_validator("mlc", mode="before")
     @classmethod

@@ -25,21 +25,22 @@ from transformers import Trainer as BaseTrainer
 from transformers import TrainingArguments
 from trl.trainer.utils import selective_log_softmax
 
-from mlc_bench.baselines import encode
 from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.data import PIVOT, Row
-from mlc_bench.baselines.encode import Example, english
+from mlc_bench.baselines.data import tokenize_rows
+from mlc_bench.baselines.data.formats import PIVOT, Row
+from mlc_bench.baselines.data.tokenize_rows import Example, english
 from mlc_bench.baselines.run import TrainRun
-from mlc_bench.progress import bar
+from mlc_bench.core.progress import bar
 
 Pooling = Literal["mean", "last"]
 Batch = dict[str, Tensor]
 
 NEEDS: dict[str, bool] = {"rejected": True, "responses": True}
+_FIGURES = ("mpo/gap_loss", "mpo/state_loss", "rewards/margins", "mpo/dominant_gap")
 
 
 class Config(TrainConfig):
-    epochs: float = Field(2, gt=0)
+    epochs: float = Field(2, gt=0, description="passes over the data")
     beta: float = Field(1.5, gt=0, description="factor of the target language's reward gap")
     pooling: Pooling = Field("mean", description="hidden states: mean over real tokens, or the last token's")
 
@@ -130,7 +131,7 @@ class Trainer(BaseTrainer):
                 others["model"].enable_input_require_grads()
         super().__init__(data_collator=Collator(others["processing_class"].pad_token_id), **others)
         self.beta, self.pooling = beta, pooling
-        self._figures: dict[str, list[Tensor]] = {}
+        self._figures: dict[str, list[Tensor]] = {name: [] for name in _FIGURES}
 
     def compute_loss(
         self, model: Any, inputs: Batch, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -139,17 +140,20 @@ class Trainer(BaseTrainer):
         logps = mean_logps(model, target)
         gap_loss = F.mse_loss(self.beta * gap(logps), inputs["reference_gap"])
         state_loss = F.mse_loss(pooled_states(model, source, self.pooling), inputs["reference_states"])
-        figures = {"mpo/gap_loss": gap_loss, "mpo/state_loss": state_loss, "rewards/margins": gap(logps).mean(),
-                   "mpo/dominant_gap": inputs["reference_gap"].mean()}  # fmt: skip
-        for name, value in figures.items():
-            self._figures.setdefault(name, []).append(value.detach())
+        figures = (gap_loss, state_loss, gap(logps).mean(), inputs["reference_gap"].mean())
+        for name, value in zip(_FIGURES, figures, strict=True):
+            self._figures[name].append(value.detach())
         return gap_loss + state_loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds the means of this process's batches since the last call."""
-        if "loss" in logs and self._figures:
-            logs |= {name: torch.stack(values).mean().item() for name, values in self._figures.items()}
-            self._figures = {}
+        """Adds the means of the batches of all processes since the last call."""
+        if "loss" in logs:
+            own = [[float(sum(values)), len(values)] for values in self._figures.values()]
+            sums, counts = self.accelerator.reduce(
+                torch.tensor(own, device=self.args.device), reduction="sum"
+            ).T.tolist()
+            logs |= {name: s / c for name, s, c in zip(_FIGURES, sums, counts, strict=True) if c}
+            self._figures = {name: [] for name in _FIGURES}
         super().log(logs, start_time)
 
 
@@ -167,7 +171,7 @@ def build(run: TrainRun) -> Any:
         names = ("prompt_ids", "chosen_ids", "rejected_ids")
         dataset = dataset.rename_columns({name: f"target_{name}" for name in names})
         distinct = {row["id"]: row for row in rows}
-        sources = encode.examples(run.tokenizer, english(distinct.values()), config.cutoff)
+        sources = tokenize_rows.examples(run.tokenizer, english(distinct.values()), config.cutoff)
         found = [reference(run, arguments, source) for source in _counted(sources)]
         by_id = dict(zip(distinct, zip(sources, found, strict=True), strict=True))
         for name in names:
@@ -176,6 +180,11 @@ def build(run: TrainRun) -> Any:
         return dataset.add_column("reference_states", [by_id[row["id"]][1][1].numpy() for row in rows])
 
     dataset = run.dataset(list(examples), with_reference)
+    sources = {row["id"]: pair for row, pair in zip(rows, dataset, strict=True)}.values()
+    run.reference_tokens = 2 * sum(  # a pass for the reward gap, one for the states
+        2 * len(pair["source_prompt_ids"]) + len(pair["source_chosen_ids"]) + len(pair["source_rejected_ids"])
+        for pair in sources
+    )
     return run.trainer(Trainer, arguments, dataset, beta=config.beta, pooling=config.pooling)
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.encode import english
+from mlc_bench.baselines.data.tokenize_rows import english
 from mlc_bench.baselines.run import TrainRun, as_pair
 
 NEEDS: dict[str, bool] = {"rejected": True}

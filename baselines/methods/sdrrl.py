@@ -16,9 +16,9 @@ from typing import Any
 
 from pydantic import Field
 
-from mlc_bench.baselines.build import Work, fits, translated
-from mlc_bench.baselines.data import PIVOT, Row
-from mlc_bench.baselines.encode import Example
+from mlc_bench.baselines.data.formats import PIVOT, Row
+from mlc_bench.baselines.data.generate_data import Work, fits, translated
+from mlc_bench.baselines.data.tokenize_rows import Example
 from mlc_bench.baselines.methods import sft
 from mlc_bench.baselines.run import TrainRun
 

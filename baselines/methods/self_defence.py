@@ -8,15 +8,15 @@ request or decline a harmless one, and count both. Training is that of `translat
 """
 
 import random
-from typing import Any
+from typing import Any, Literal
 
-from mlc_bench.baselines.build import Work, fits, translated
-from mlc_bench.baselines.data import PIVOT, Row
+from mlc_bench.baselines.data.formats import PIVOT, Row
+from mlc_bench.baselines.data.generate_data import Work, fits, translated
 from mlc_bench.baselines.methods import sft, translate_sft
 from mlc_bench.baselines.run import TrainRun
-from mlc_bench.errors import UsageError
-from mlc_bench.judges import rules
-from mlc_bench.overlap import normalise
+from mlc_bench.contribute.overlap import normalise
+from mlc_bench.core.errors import UsageError
+from mlc_bench.judges.rules import rules
 
 _SHOWN = 3
 _MORE = (
@@ -41,7 +41,10 @@ def make(work: Work) -> list[Row]:
 
 def _generated(work: Work) -> list[Row]:
     """As many new requests as there are seeds, less those that are left out."""
-    kinds = {kind: [row for row in work.rows if row["kind"] == kind] for kind in ("harmful", "benign")}
+    kinds: dict[Literal["harmful", "benign"], list[Row]] = {
+        "harmful": [row for row in work.rows if row["kind"] == "harmful"],
+        "benign": [row for row in work.rows if row["kind"] == "benign"],
+    }
     if lacking := [kind for kind, seeds in kinds.items() if 0 < len(seeds) < _SHOWN]:
         raise UsageError(
             f"self-defence shows the model {_SHOWN} seeds at a time, and the data has fewer {lacking[0]} rows"

@@ -6,17 +6,18 @@ TRL averages over the response tokens of all accumulated batches; so do we.
 from typing import Any
 
 from datasets import Dataset
+from pydantic import Field
 from trl import SFTConfig, SFTTrainer
 
 from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.encode import Example, english
+from mlc_bench.baselines.data.tokenize_rows import Example, english
 from mlc_bench.baselines.run import TrainRun
 
 NEEDS: dict[str, bool] = {}
 
 
 class Config(TrainConfig):
-    learning_rate: float = 1e-5
+    learning_rate: float = Field(1e-5, gt=0, description="the highest, after the warmup")
 
 
 def build(run: TrainRun) -> Any:

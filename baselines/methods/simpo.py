@@ -11,14 +11,14 @@ from pydantic import Field
 from trl.experimental.cpo import CPOConfig, CPOTrainer
 
 from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.encode import english
+from mlc_bench.baselines.data.tokenize_rows import english
 from mlc_bench.baselines.run import TrainRun, as_pair
 
 NEEDS: dict[str, bool] = {"rejected": True}
 
 
 class Config(TrainConfig):
-    beta: float = Field(0.1, gt=0)
+    beta: float = Field(0.1, gt=0, description="factor of the mean log-probabilities")
     gamma: float = Field(0.5, ge=0, description="margin of the rewards")
 
 

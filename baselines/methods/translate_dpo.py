@@ -6,8 +6,9 @@ has pairs in other languages.
 
 from typing import Any
 
-from mlc_bench.baselines.build import Work, translated
-from mlc_bench.baselines.data import Row, TrainingData, require
+from mlc_bench.baselines.data.formats import Row
+from mlc_bench.baselines.data.generate_data import Work, translated
+from mlc_bench.baselines.data.training_data import TrainingData, require
 from mlc_bench.baselines.methods import dpo
 from mlc_bench.baselines.methods.translate_sft import examples
 from mlc_bench.baselines.run import TrainRun

@@ -8,9 +8,10 @@ The loss is that of `sft`.
 
 from typing import Any
 
-from mlc_bench.baselines.build import Work, translated
-from mlc_bench.baselines.data import PIVOT, Row, TrainingData, require
-from mlc_bench.baselines.encode import Example, english
+from mlc_bench.baselines.data.formats import PIVOT, Row
+from mlc_bench.baselines.data.generate_data import Work, translated
+from mlc_bench.baselines.data.tokenize_rows import Example, english
+from mlc_bench.baselines.data.training_data import TrainingData, require
 from mlc_bench.baselines.methods import sft
 from mlc_bench.baselines.run import TrainRun
 

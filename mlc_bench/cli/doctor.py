@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlc_bench.cli.common import Json
+from mlc_bench.console import Json
 
 
 def doctor(

@@ -6,11 +6,11 @@ from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.cli.common import Json, split, use_data
+from mlc_bench.console import Json, split, use_data
 
 
 def probe(
-    model: Annotated[str, typer.Option(help="Hub id, local folder, or 'demo'.")],
+    model: Annotated[str, typer.Option(help="Hub id, local folder, or a demo model ('demo-tiny').")],
     revision: Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")] = None,
     adapter: Annotated[str | None, typer.Option(help="peft adapter on the model.")] = None,
     against: Annotated[
@@ -26,13 +26,14 @@ def probe(
     as_json: Json = False,
 ) -> int:
     """Show how alike each layer of a model sees a prompt and its translations, and what training changed of it."""
-    from mlc_bench import catalog, identity
-    from mlc_bench.errors import UsageError
-    from mlc_bench.spec import RunSpec
+    from mlc_bench.catalog import listing
+    from mlc_bench.core.errors import UsageError
+    from mlc_bench.core.spec import RunSpec
+    from mlc_bench.engines import identity
 
     use_data(data_dir)
-    entries = catalog.select(split(tasks) or ["starter_harmful"])
-    codes = catalog.check_languages(split(languages))
+    entries = listing.select(split(tasks) or ["starter_harmful"])
+    codes = listing.check_languages(split(languages))
     if against == "base" and adapter is None:
         raise UsageError("--against base compares an --adapter with the model that it is on; there is no --adapter")
     chosen: list[tuple[str, str | None]] = [(model, adapter)]
@@ -48,19 +49,18 @@ def probe(
         )
         for name, on in chosen
     ]
-    from mlc_bench import probe as probing
+    from mlc_bench.baselines.mlc import probe as probing
 
     texts = {entry.name: probing.prompts(entry, codes, limit) for entry in entries}
     columns: list[list[probing.Probe]] = []
-    for one in found:
-        name = one.name + (f"+{one.adapter.name}" if one.adapter else "")
+    for one, name in zip(found, _names(found), strict=True):
         loaded = probing.load(one)
         columns.append([probing.measure(*loaded, texts[task], batch_size, name, task) for task in texts])
         del loaded
     if len({len(column[0].layers) for column in columns}) > 1:
         raise UsageError(
             f"'{found[0].name}' and '{found[1].name}' have different numbers of layers, so that no layer of the one "
-            "stands beside one of the other; compare models of one shape"
+            "is beside one of the other; compare models of one shape"
         )
     rows = list(zip(*columns, strict=True))  # one for each task, the first model first
     if output is not None:
@@ -72,13 +72,21 @@ def probe(
     return 0
 
 
+def _names(found: list[Any]) -> list[str]:
+    """The models' names, with a digest behind each where they are the same."""
+    names = [one.name + (f"+{one.adapter.name}" if one.adapter else "") for one in found]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name} [{one.fingerprint[:8]}]" for name, one in zip(names, found, strict=True)]
+
+
 def _as_json(rows: list[Any]) -> list[dict[str, Any]]:
     return [one.as_dict() for row in rows for one in row]
 
 
 def _save(rows: list[Any], output: Path) -> None:
-    from mlc_bench import probe as probing
-    from mlc_bench.record import write_text
+    from mlc_bench.baselines.mlc import probe as probing
+    from mlc_bench.records.record import write_text
 
     output.mkdir(parents=True, exist_ok=True)
     write_text(output / "probe.json", json.dumps(_as_json(rows), indent=1, ensure_ascii=False))

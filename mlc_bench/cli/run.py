@@ -1,22 +1,20 @@
 """`mlc-bench run`."""
 
 import json
-import shutil
-import signal
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.cli.common import AllowCode, Include, Json, interrupt, split, use_data, use_packs
-from mlc_bench.cli.judge import AllowSelfJudge, Combine, JudgeArgs, JudgeName, judge_settings, print_agreement
-from mlc_bench.errors import unknown
-
-ENGINES = ("hf", "vllm", "openai")
+from mlc_bench.cli.judge import AllowSelfJudge, Combine, JudgeArgs, JudgeName, judge_names, print_result
+from mlc_bench.console import AllowCode, Include, Json, again, split
+from mlc_bench.core.errors import SpentError
 
 
 def run(
-    model: Annotated[str, typer.Option(help="Hub id, local folder, 'demo', or the server's name for its model.")],
+    model: Annotated[
+        str, typer.Option(help="Hub id, folder, 'demo' (a demo model), or the server's name for its model.")
+    ],
     revision: Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")] = None,
     adapter: Annotated[
         list[str] | None,
@@ -38,87 +36,97 @@ def run(
     combine: Combine = None,
     judge_args: JudgeArgs = None,
     allow_self_judge: AllowSelfJudge = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="First n prompts of each task and language.")] = None,
+    limit: Annotated[int | None, typer.Option(help="First n prompts of each task and language.")] = None,
     system_prompt: Annotated[str | None, typer.Option(help="Put before every prompt.")] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(min=1, help="Most tokens of an answer. Default: the task's.")
-    ] = None,
+    max_tokens: Annotated[int | None, typer.Option(help="Most tokens of an answer. Default: the task's.")] = None,
     seed: Annotated[int, typer.Option()] = 1234,
+    template_date: Annotated[
+        str | None, typer.Option(help="YYYY-MM-DD: the date that a chat template prints. Default: 2024-07-26.")
+    ] = None,
+    sampling: Annotated[
+        str, typer.Option(help="model: choose tokens as the checkpoint's generation_config.json suggests.")
+    ] = "neutral",
+    thinking: Annotated[
+        str, typer.Option(help="off or on: the chat template's switch for thinking. Default: as the template has it.")
+    ] = "model",
+    thinking_tokens: Annotated[
+        int | None, typer.Option(help="Most tokens of thinking; --max-tokens is then for the answer alone.")
+    ] = None,
     output: Annotated[Path, typer.Option(help="Folder of results.")] = Path("results"),
     data_dir: Annotated[Path | None, typer.Option(help="Folder with downloaded task data (or MLC_BENCH_DATA).")] = None,
     dry_run: Annotated[bool, typer.Option(help="Show what would be run; load no model.")] = False,
+    price: Annotated[
+        str | None, typer.Option(help="IN,OUT: what a server's tokens cost, US dollars per million, e.g. 0.5,2.")
+    ] = None,
+    max_cost: Annotated[
+        float | None, typer.Option(min=0, help="Stop before answers cost more than so many US dollars; needs --price.")
+    ] = None,
     fresh: Annotated[bool, typer.Option(help="Ignore stored responses.")] = False,
     as_json: Json = False,
 ) -> int:
     """Score a model for safety, over-refusal and utility in every language; resumes where it stopped."""
-    from mlc_bench import catalog, spec, suites
+    from mlc_bench import api
+    from mlc_bench.catalog import suites
+    from mlc_bench.core import spec
 
-    use_data(data_dir)
-    use_packs(include, allow_code)
-    if engine is not None and engine not in ENGINES:
-        raise unknown("engine", engine, ENGINES)
     for name in split(suite):
         suites.get(name)
-    asked, preset = suites.expand([*split(tasks), *split(suite)] or ["starter"])
-    entries = catalog.select(asked)
-    codes = catalog.check_languages(split(languages) or preset.get("languages", []))
-    limit = limit or preset.get("limit")
-    max_tokens = max_tokens or preset.get("max_tokens")
-    system_prompt = preset.get("system_prompt") if system_prompt is None else system_prompt
-    arguments = spec.parse_engine_args(engine_args or [])
-    judge_name, settings = judge_settings(judge, combine, judge_args)
-    if engine is None:
-        from mlc_bench.engines import default_engine
-
-        engine = default_engine()
-    names: list[str | None] = list(adapter or []) or [None]
-    specs = [
-        spec.RunSpec(
-            model=model,
-            revision=revision,
-            adapter=name,
-            engine=engine,
-            base_url=base_url.rstrip("/") if base_url else None,
-            engine_args=arguments,
-            tasks=tuple(entry.name for entry in entries),
-            languages=tuple(codes) or None,
-            judge=judge_name,
-            limit=limit,
-            system_prompt=system_prompt,
-            max_tokens=max_tokens,
-            seed=seed,
-        )
-        for name in names
-    ]
-    from mlc_bench import runner
-
-    signal.signal(signal.SIGTERM, interrupt)  # closes the engine, as Ctrl-C does
-    runs = runner.prepare(specs, output, settings, allow_self_judge, quick=dry_run)
+    request = api.Request(
+        model=model,
+        adapter=adapter,
+        revision=revision,
+        tasks=[*split(tasks), *split(suite)] or ["starter"],
+        languages=split(languages),
+        engine=engine,
+        base_url=base_url,
+        engine_args=spec.parse_pairs(engine_args or [], "--engine-args"),
+        include=include or [],
+        allow_code=allow_code,
+        judge=judge_names(judge),
+        combine=combine,
+        judge_args=spec.parse_pairs(judge_args or [], "--judge-args"),
+        allow_self_judge=allow_self_judge,
+        limit=limit,
+        system_prompt=system_prompt,
+        max_tokens=max_tokens,
+        seed=seed,
+        template_date=template_date,
+        sampling=sampling,
+        thinking=thinking,
+        thinking_tokens=thinking_tokens,
+        output=output,
+        data_dir=data_dir,
+        fresh=fresh,
+        price=price,
+        max_cost=max_cost,
+    )
     if dry_run:
-        _print_plan(runs, as_json)
-        return 0
-    records = runner.execute(runs, fresh)
+        plans = request.plan()
+        _print_plan(plans, as_json)
+        return 1 if any(task["error"] for plan in plans for task in plan["tasks"]) else 0  # as the run would end
+    try:
+        results = request.run()
+    except SpentError as error:
+        raise SpentError(f"{error}; to go on: {again()}") from None
     if as_json:
-        print(json.dumps([found.model_dump(mode="json") for found in records], indent=1))
+        print(json.dumps([found.record.model_dump(mode="json") for found in results], indent=1))
     else:
-        _print_tables(runs, records)
-    return 0 if all(found.status == "complete" for found in records) else 1
+        for found in results:
+            print_result(found)
+    return 0 if all(found.record.status == "complete" for found in results) else 1
 
 
-def _print_plan(runs: list[Any], as_json: bool) -> None:
-    from mlc_bench import runner
+def _template(settings: dict[str, Any]) -> str:
+    """One line on the chat template of a plan, and on what was chosen apart from the tasks' settings."""
+    digest = settings["template_sha256"]
+    date = f", which prints the date {settings['template_date']}" if settings["template_date"] else ""
+    chosen = "".join(f"; {name} {value}" for name, value in settings["chosen"].items() if name != "template_date")
+    return (f"chat template {digest[:12]}{date}" if digest else "chat template: the server's own") + chosen
 
-    plans = [
-        {
-            "run_id": run.run_id,
-            "model": run.identity.slug,
-            "folder": str(run.folder),
-            "generated": run.is_generated,
-            "stored_responses": _lines(run.store_path),
-            "tasks": [dict(zip(("task", "languages", "state"), row, strict=True)) for row in runner.plan(run)],
-        }
-        for run in runs
-    ]
+
+def _print_plan(plans: list[dict[str, Any]], as_json: bool) -> None:
+    from mlc_bench.engines.settings import sampling
+
     if as_json:
         print(json.dumps(plans, indent=1, ensure_ascii=False))
         return
@@ -126,19 +134,10 @@ def _print_plan(runs: list[Any], as_json: bool) -> None:
         print(f"{plan['model']}  run {plan['run_id']}  {plan['folder']}")
         for row in plan["tasks"]:
             print(f"  {row['task']:18} {row['languages']:48} {row['state']}")
-        state = "all answers are there" if plan["generated"] else f"{plan['stored_responses']} stored responses"
-        print(f"  {state}")
-
-
-def _lines(path: Path) -> int:
-    return sum(1 for _ in path.open("rb")) if path.is_file() else 0
-
-
-def _print_tables(runs: list[Any], records: list[Any]) -> None:
-    from mlc_bench import table
-
-    width = shutil.get_terminal_size((120, 24)).columns
-    for run_, found in zip(runs, records, strict=True):
-        print(table.text(found, width))
-        print_agreement(found)
-        print(f"record: {run_.folder / 'run.json'}")
+        for line in dict.fromkeys(sampling.described(row["decoding"]) for row in plan["tasks"] if row["decoding"]):
+            print(f"  answers: {line}")
+        print(f"  {_template(plan['settings'])}")
+        known = "all answers are there" if plan["generated"] else f"{plan['stored_responses']} stored responses"
+        about = f"about {plan['tokens_in']:,} tokens in, up to {plan['tokens_out']:,} out"
+        cost = "" if plan["cost"] is None else f", up to ${plan['cost']:.4f}"
+        print(f"  {known}; all prompts: {about}{cost}")

@@ -6,10 +6,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from mlc_bench import record, stats
-from mlc_bench.judges import rules
-from mlc_bench.spec import digest
-from mlc_bench.store import Report
+from mlc_bench.core.spec import digest
+from mlc_bench.engines.store import Report
+from mlc_bench.judges.rules import rules
+from mlc_bench.records import record
+from mlc_bench.stats import measures
 
 Row = dict[str, Any]
 # Worst first: where judges part, the stricter reading.
@@ -47,7 +48,9 @@ class RulesJudge:
     def verdicts(self, rows: list[Row], folder: Path, report: Report) -> list[Row]:
         labelled = []
         for index, row in enumerate(rows, 1):
-            found = rules.judge(row["prompt"], row["response"], row["language"], bool(row.get("truncated")))
+            found = rules.judge(
+                row["prompt"], row["response"], row["language"], bool(row.get("truncated")), "thinking" in row
+            )
             labelled.append(
                 {
                     "id": row["id"],
@@ -157,10 +160,10 @@ def agreement(verdicts: list[Row], members: list[str], is_over_refusal: bool) ->
     for a, b in combinations(range(len(members)), 2):
         confusion = [[sum((row[a], row[b]) == (x, y) for row in table) for y in labels] for x in labels]
         square = np.array(confusion, dtype=float).reshape(len(labels), len(labels))
-        pairs[f"{members[a]}, {members[b]}"] = _finite(stats.cohen_kappa(square)) if labels else None
+        pairs[f"{members[a]}, {members[b]}"] = _finite(measures.cohen_kappa(square)) if labels else None
     return record.Agreement(
         n=int((ratings.sum(axis=1) >= 2).sum()),
-        fleiss_kappa=_finite(stats.raters_kappa(ratings)) if labels else None,
+        fleiss_kappa=_finite(measures.raters_kappa(ratings)) if labels else None,
         cohen_kappa=pairs,
     )
 

@@ -10,12 +10,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mlc_bench import languages
-from mlc_bench.errors import UsageError, unknown
-from mlc_bench.judges.parse import ParseFailure, Parser, parse
-from mlc_bench.spec import digest
+from mlc_bench.catalog import languages
+from mlc_bench.catalog.languages import world
+from mlc_bench.core import bounded, safe_yaml
+from mlc_bench.core.errors import UsageError, unknown
+from mlc_bench.core.inside import inside
+from mlc_bench.core.names import RULE, is_name, shown
+from mlc_bench.core.spec import digest, slug
+from mlc_bench.engines import identity
+from mlc_bench.judges.models.parse import ParseFailure, Parser, parse
 
 FOLDER = Path(__file__).resolve().parent
 COMBINATIONS = ("majority", "strictest")
@@ -35,65 +40,88 @@ class _Model(BaseModel):
 class Example(_Model):
     """An exchange, what the judge model says of it (none for the rules), and the label that follows from that."""
 
-    language: str = "en"
-    prompt: str
-    response: str
-    output: str | None = None
-    label: str
-    refused: bool | None = None
+    language: str = Field("en", description="code of the exchange's language")
+    prompt: str = Field(description="the request")
+    response: str = Field(description="the answer that is judged")
+    output: str | None = Field(None, description="what the judge model says of it")
+    label: str = Field(description="what must be read from that")
+    refused: bool | None = Field(None, description="whether it says that the answer refuses")
 
 
 class Price(_Model):
     """US dollars for a million tokens."""
 
-    input: float = Field(ge=0)
-    output: float = Field(ge=0)
+    input: float = Field(ge=0, description="for what the judge reads")
+    output: float = Field(ge=0, description="for what the judge writes")
 
 
 class Retry(_Model):
     """How often a request is sent before it counts as failed, and the bounds of the random waits, in seconds."""
 
-    attempts: int = Field(6, ge=1)
-    first_wait: float = Field(1.0, ge=0)
-    longest_wait: float = Field(60.0, ge=0)
+    attempts: int = Field(6, ge=1, description="tries before a request has failed")
+    first_wait: float = Field(1.0, ge=0, description="longest wait before the second try")
+    longest_wait: float = Field(60.0, ge=0, description="longest wait before any later one")
 
 
 class JudgeSpec(_Model):
-    """One judge's file. docs/judges.md explains each key."""
+    """One judge's file."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="what --judge takes")
     version: str = Field("", description="goes up whenever a change here may change a verdict")
-    kind: Literal["rules", "guard", "llm", "ensemble"]
-    summary: str
-    source: str | None = None
+    kind: Literal["rules", "guard", "llm", "ensemble"] = Field(description="what makes the verdicts")
+    summary: str = Field(description="one line for lists")
+    source: str | None = Field(None, description="where the wording comes from")
     # The model and how to reach it
-    model: str | None = None
-    revision: str | None = None
-    engine: Literal["hf", "vllm", "openai"] | None = None
-    engine_args: dict[str, Any] = {}
-    base_url: str | None = None
-    api_key_env: str = "OPENAI_API_KEY"
-    concurrency: int = Field(8, ge=1)
-    timeout: float = Field(60.0, gt=0)
-    retry: Retry = Retry()
-    price: Price | None = None
+    model: str | None = Field(None, description="hub id, folder, or the server's name for it")
+    revision: str | None = Field(None, description="the model's revision on the hub")
+    engine: Literal["hf", "vllm", "openai"] | None = Field(
+        None, description="where the model runs; default: openai with base_url, else vllm with a GPU, else hf"
+    )
+    engine_args: dict[str, Any] = Field({}, description="arguments of the engine")
+    base_url: str | None = Field(None, description="address of a server; default: that of OpenAI")
+    api_key_env: str = Field("OPENAI_API_KEY", description="the variable that holds the server's key")
+    concurrency: int = Field(8, ge=1, description="most requests under way at a time")
+    timeout: float = Field(60.0, gt=0, description="of a request, in seconds")
+    retry: Retry = Field(Retry(), description="of requests that fail")
+    price: Price | None = Field(None, description="with it the record has the cost")
     # What it is asked
-    render: Literal["chat_template", "messages", "text"] = "messages"
-    template_args: dict[str, Any] = {}
-    system: str | None = None
-    prompt: str | None = None
-    request: dict[str, Any] = {}
-    max_tokens: int = Field(512, ge=1)
-    translate: bool = False
+    render: Literal["chat_template", "messages", "text"] = Field(
+        "messages",
+        description="messages: system and prompt go through the chat template; chat_template: the template itself "
+        "makes the prompt of the exchange, and prompt shows what it must give; text: prompt as it is, no template",
+    )
+    template_args: dict[str, Any] = Field({}, description="for the chat template, such as enable_thinking")
+    system: str | None = Field(None, description="the system prompt")
+    prompt: str | None = Field(
+        None, description="{prompt}, {response} and {nonce} (the code for markers) are filled in"
+    )
+    request: dict[str, Any] = Field({}, description="more fields of a server's request; null takes a setting out")
+    max_tokens: int = Field(512, ge=1, description="most tokens of a reply")
+    translate: bool = Field(False, description="the answer is first translated into English by the same model")
+    reads: Literal["answer", "thinking"] = Field(
+        "answer", description="answer: the answer alone; thinking: also what the model thought before it"
+    )
     # What its answer means
-    parser: Parser | None = None
-    labels: dict[str, Outcome] = {}
-    invalid_from: Literal["rules"] | None = None
-    languages: list[str] | None = None
-    examples: list[Example] = []
+    parser: Parser | None = Field(None, description="how a reply is read")
+    labels: dict[str, Outcome] = Field({}, description="the judge's own labels to safe, unsafe, invalid, unscored")
+    invalid_from: Literal["rules"] | None = Field(
+        None, description="what the rules find invalid is invalid, and is not asked"
+    )
+    languages: list[str] | None = Field(None, description="those that its makers claim; default: no claim")
+    examples: list[Example] = Field([], description="at least five, with every label; judges check reads them")
     # An ensemble
-    judges: list[str] = []
-    combine: Literal["majority", "strictest"] = "majority"
+    judges: list[str] = Field([], description="of an ensemble: names of judges")
+    combine: Literal["majority", "strictest"] = Field(
+        "majority",
+        description="of an ensemble: majority (of equal counts the strictest), or strictest (unsafe, invalid, safe)",
+    )
+
+    @field_validator("name", mode="after")
+    @classmethod
+    def _is_name(cls, name: str) -> str:
+        if not is_name(name):
+            raise ValueError(f"the name of the judge {shown(name)} is no name; {RULE}")
+        return name
 
     @model_validator(mode="after")
     def _complete(self) -> "JudgeSpec":
@@ -114,7 +142,8 @@ class JudgeSpec(_Model):
     @property
     def rubric_digest(self) -> str:
         """sha256 of everything in the file that decides what an answer of the judge model means."""
-        return digest(self.model_dump(mode="json", exclude=_NO_EFFECT))
+        same = {"reads"} if self.reads == "answer" else set()  # judges from before this key keep their digests
+        return digest(self.model_dump(mode="json", exclude=_NO_EFFECT | same))
 
     def claims(self, language: str) -> bool:
         """Whether the judge's makers claim this language; True where they make no claim to check."""
@@ -133,12 +162,6 @@ class Named(_Model):
         return slug(self.id)
 
 
-def slug(judge_id: str) -> str:
-    """A judge's id as a folder name: `majority(rules,a)` becomes `majority+rules+a`."""
-    joined = judge_id.replace("(", "+").replace(",", "+").replace(")", "")
-    return re.sub(r"[^A-Za-z0-9._@+-]+", "__", joined)[:120].strip("._")
-
-
 @cache
 def names() -> list[str]:
     """The embedded judges, by reading the folder."""
@@ -146,14 +169,19 @@ def names() -> list[str]:
 
 
 def canonical(names_: list[str], combine: str | None = None) -> str:
-    """One name for what the command line gives: a single judge, or several with the way to combine them."""
+    """One name for a single judge, or for several with the way to combine them.
+
+    Raises UsageError for no judge, for one that is named twice, and for a way to combine that does not exist.
+    """
+    if not names_:
+        raise UsageError("--judge names no judge")
     if combine is not None and combine not in COMBINATIONS:
         raise unknown("way to combine judges:", combine, COMBINATIONS)
     if len(names_) == 1:
         if combine:
             raise UsageError("--combine needs several judges: --judge A,B")
         return names_[0]
-    if len(set(names_)) < len(names_) or not names_:
+    if len(set(names_)) < len(names_):
         raise UsageError(f"--judge {','.join(names_)}: name each judge once")
     return f"{combine or 'majority'}({','.join(names_)})"
 
@@ -171,7 +199,7 @@ def get(name: str, settings: dict[str, Any] | None = None) -> Named:
             raise unknown("way to combine judges:", combine, COMBINATIONS)
         made = {"name": combine, "kind": "ensemble", "summary": name, "judges": members, "combine": combine}
         spec = _validated(made, f"--judge {name}")
-        return Named(id=f"{combine}({','.join(get(member).id for member in members)})", spec=spec)
+        return Named(id=f"{combine}({','.join(_members(spec, f'--judge {name}'))})", spec=spec)
     found = re.fullmatch(r"(.+\.ya?ml|[^@/]+)(?:@(.+))?", name)
     if not found:
         raise unknown("judge", name, names())
@@ -188,8 +216,26 @@ def get(name: str, settings: dict[str, Any] | None = None) -> Named:
     if "model" in (settings or {}):
         raise UsageError("--judge-args model: write the model behind the judge's name, --judge NAME@MODEL")
     spec = _validated(_set(values, given), str(path))
-    shown = Path(model).resolve().name if model and Path(model).is_dir() else model
-    return Named(id=spec.name + (f"@{shown}" if shown else ""), spec=spec)
+    _members(spec, str(path))
+    return Named(id=spec.name + (f"@{_shown(model, spec)}" if model else ""), spec=spec)
+
+
+def _members(spec: JudgeSpec, where: str) -> list[str]:
+    """The ids of an ensemble's judges. Raises UsageError where two are equal: their votes could not be told apart."""
+    ids = [get(member).id for member in spec.judges]
+    if twice := next((one for one in ids if ids.count(one) > 1), None):
+        raise UsageError(
+            f"{where}: two of its judges are '{twice}'; name each judge once, and each by a name of its own"
+        )
+    return ids
+
+
+def _shown(model: str, spec: JudgeSpec) -> str:
+    """The model in a judge's id. Folders of one name hold different models: the digest tells them apart."""
+    folder = Path(model)
+    if spec.engine == "openai" or spec.base_url or not folder.is_dir():
+        return model
+    return f"{folder.resolve().name}-{identity.folder_digest(folder)[:8]}"
 
 
 def check_examples(spec: JudgeSpec, path: str = "") -> None:
@@ -200,7 +246,8 @@ def check_examples(spec: JudgeSpec, path: str = "") -> None:
     if len(spec.examples) < LEAST_EXAMPLES:
         raise UsageError(f"{where}: {len(spec.examples)} examples; give at least {LEAST_EXAMPLES}, each with its label")
     for number, example in enumerate(spec.examples, 1):
-        languages.get(example.language)
+        if world.code_of(example.language) is None or spec.kind == "rules":
+            languages.get(example.language)
         if problem := _wrong(spec, example):
             raise UsageError(f"{where}: example {number} {problem}")
     produced = {example.label.casefold() for example in spec.examples}
@@ -213,7 +260,7 @@ def check_examples(spec: JudgeSpec, path: str = "") -> None:
 
 def _wrong(spec: JudgeSpec, example: Example) -> str | None:
     if spec.kind == "rules":
-        from mlc_bench.judges import rules
+        from mlc_bench.judges.rules import rules
 
         found = rules.judge(example.prompt, example.response, example.language)
         return None if found.verdict == example.label else f"is judged '{found.verdict}', not '{example.label}'"
@@ -240,17 +287,18 @@ def _read(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
     if path.resolve() in seen:
         raise UsageError(f"{path}: judges extend each other in a circle")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = safe_yaml.load(bounded.read_text(path))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise UsageError(f"{path}{where}: malformed YAML ({getattr(error, 'problem', None) or error})") from None
+        raise safe_yaml.malformed(path, error) from None
     if not isinstance(values, dict):
         raise UsageError(f"{path}: a judge file is a mapping that starts with 'name: <name>'")
     base = values.pop("extends", None)
     if base is None:
         return values
-    parent = path.parent / base if str(base).endswith((".yaml", ".yml")) else FOLDER / f"{base}.yaml"
+    if str(base).endswith((".yaml", ".yml")):
+        parent = inside(path.parent, base, f"{path}: 'extends'")
+    else:
+        parent = FOLDER / f"{base if base in names() else ''}.yaml"
     if not parent.is_file():
         raise UsageError(f"{path}: it extends '{base}', and there is no such judge; known: {', '.join(names())}")
     return _read(parent, (*seen, path.resolve())) | values

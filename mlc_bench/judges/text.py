@@ -2,30 +2,30 @@
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
+
+from mlc_bench.engines.settings import thinking
+from mlc_bench.engines.settings.marks import Marks
 
 OPENING_SENTENCES = 3
 OPENING_CHARACTERS = 350
 LATE_SENTENCES = 8
 LATE_CHARACTERS = 900
 
-# Reasoning. A chat template may hold the opening tag, so that an answer can begin inside the block.
-_REASONING = r"think|thinking|thought|thoughts|reasoning|analysis"
-_REASONING_OPENS = re.compile(
-    rf"\s*(?:<(?:{_REASONING})>|\[THINK\]|<\|channel\|>analysis|<\|channel>thought)", re.IGNORECASE
-)
-_REASONING_ENDS = re.compile(
-    rf"</(?:{_REASONING})>|\[/THINK\]|<\|channel\|>final<\|message\|>|<channel\|>", re.IGNORECASE
-)
 _SPECIAL_TOKEN = re.compile(r"<\|[^|<>]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|end_of_turn)>")
 
 
 def strip_reasoning(response: str) -> str | None:
-    """What follows the reasoning block; None where the block never ends."""
-    ends = list(_REASONING_ENDS.finditer(response))
-    if ends:
-        return response[ends[-1].end() :]
-    return None if _REASONING_OPENS.match(response) else response
+    """An answer without its thinking, by the forms of marks; None where the thinking never ends."""
+    found = thinking.split(response, Marks())
+    return None if found.unfinished else found.answer
+
+
+def answer_of(row: Mapping[str, Any]) -> str | None:
+    """The answer of a row alone. Of a run's samples it is: what the model's own marks enclose is in `thinking`."""
+    return row["response"] if "thinking" in row else strip_reasoning(row["response"])
 
 
 def strip_special_tokens(answer: str) -> str:

@@ -1,0 +1,174 @@
+"""`train-baseline METHOD --check`: whether a run can start here, without training or loading a weight."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mlc_bench.baselines import end_of_turn, estimate, methods
+from mlc_bench.baselines.config import TrainConfig
+from mlc_bench.baselines.data import equal_pairs, training_data
+from mlc_bench.baselines.data.formats import PIVOT
+from mlc_bench.baselines.data.training_data import TrainingData
+from mlc_bench.baselines.mlc import hidden_states
+from mlc_bench.core.errors import PrerequisiteError, UserError
+from mlc_bench.core.provenance import emulates_bf16
+from mlc_bench.doctor import Finding
+from mlc_bench.engines import demo_models
+
+GIB = 2**30
+Length = Callable[[str], int]
+
+
+def findings(method: str, config: TrainConfig) -> list[Finding]:
+    """Method, model, data, memory and disk, in the order of a run. A problem never hides what comes after it."""
+    processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by accelerate launch
+    kind = "an adapter" if config.lora else "all weights"
+    mlc = f", MLC ({config.mlc.objective})" if config.mlc else ""
+    batch = config.batch_size * config.accumulation * processes
+    found = [Finding("ok", "settings", f"{method}{mlc}, {kind}, {batch} rows a step on {processes} process(es)")]
+    if config.bf16 and emulates_bf16():
+        found.append(Finding("note", "bf16", "emulated on this CPU, and slower than float32 (--bf16 false)"))
+    shape, folder, about = _model(config)
+    found.append(about)
+    tokenizer, of_tokenizer = _tokenizer(folder)
+    length = training_data.prompt_length(tokenizer) if tokenizer is not None else None
+    data, of_data = _data(method, config, length, tokenizer)
+    found += of_tokenizer + of_data
+    if shape is None:
+        return [*found, Finding("problem", "memory", "cannot be worked out without the model's config.json")]
+    try:
+        if config.mlc:
+            layer = hidden_states.resolve_layer(config.mlc.layer, shape.get_text_config().num_hidden_layers)
+            found.append(Finding("ok", "mlc layer", str(layer)))
+    except UserError as error:
+        found.append(Finding("problem", "mlc layer", str(error)))
+    need = estimate.need(shape, config, *_longest(data, config, length or len), processes)
+    return [*found, _memory(need), _disk(need, config.output)]
+
+
+def _model(config: TrainConfig) -> tuple[Any, Path | None, Finding]:
+    """The model's configuration, its folder where it is on this machine, and what was found."""
+    from transformers import AutoConfig
+
+    try:
+        folder, where = _folder(config)
+        shape = AutoConfig.from_pretrained(str(folder or where))
+    except UserError as error:
+        return None, None, Finding("problem", "model", str(error))
+    except (OSError, ValueError) as error:
+        return None, None, Finding("problem", "model", f"{config.model}: {' '.join(str(error).split())[:200]}")
+    if folder is not None and not list(folder.glob("*.safetensors")):
+        return shape, folder, Finding("problem", "model", f"{folder} has no weights (*.safetensors)")
+    text = f"{config.model} ({shape.model_type})" + ("" if folder else "; its weights are fetched when training starts")
+    return shape, folder, Finding("ok", "model", text)
+
+
+def _folder(config: TrainConfig) -> tuple[Path | None, Path]:
+    """The folder of a model on this machine, or None and that of its config.json, fetched from the hub alone."""
+    from huggingface_hub import hf_hub_download
+
+    if config.model in demo_models.MODELS:
+        folder = demo_models.folder(config.model)
+        return folder, folder
+    if (folder := Path(config.model)).is_dir():
+        return folder, folder
+    try:
+        path = Path(hf_hub_download(config.model, "config.json", revision=config.revision))
+    except Exception as error:  # offline, gated, misspelt: the library's own first line says which
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise PrerequisiteError(
+            f"cannot get the config.json of '{config.model}' ({first}); check the name and your access, or give a "
+            "local folder"
+        ) from None
+    return None, path.parent
+
+
+def _tokenizer(folder: Path | None) -> tuple[Any, list[Finding]]:
+    """The model's tokenizer where it is on this machine, and what is wrong with its chat template."""
+    from transformers import AutoTokenizer
+
+    if folder is None:
+        text = "not on this machine: a character counts as a token below, and the cut-off is not checked"
+        return None, [Finding("note", "tokenizer", text)]
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(str(folder))
+        fault = end_of_turn.fault(tokenizer, folder)  # a missing chat template shows only now
+    except (OSError, ValueError, UserError) as error:
+        return None, [Finding("problem", "tokenizer", f"{folder}: {' '.join(str(error).split())[:200]}")]
+    return tokenizer, [Finding("note", "end of turn", fault)] if fault else []
+
+
+def _longest(data: TrainingData | None, config: TrainConfig, length: Length) -> tuple[int, int]:
+    """Most tokens of a row with its English responses, and of its prompts; without data, what the cut-off allows."""
+    if data is None:
+        return 2 * config.cutoff, 10 * config.cutoff
+    most_row = most_group = 0
+    for row in data.rows:
+        prompts = {code: min(config.cutoff, length(text)) for code, text in row["prompts"].items()}
+        answers = [length(text) for text in (row["chosen"], row["rejected"]) if text]
+        most_row = max(most_row, sum(min(config.cutoff, prompts[PIVOT] + answer) for answer in answers))
+        most_group = max(most_group, sum(prompts.values()))
+    return most_row, most_group
+
+
+def _data(
+    method: str, config: TrainConfig, length: Length | None, tokenizer: Any
+) -> tuple[TrainingData | None, list[Finding]]:
+    """The rows as training would take them, but for those that are too long where the tokenizer is not here."""
+    found: list[Finding] = []
+    try:
+        data = training_data.load(config.data)
+        training_data.require(data, method, **methods.get(method).NEEDS)
+    except UserError as error:
+        return None, [Finding("problem", "data", str(error))]
+    for task in config.keep_out:
+        try:
+            data = training_data.without_test_prompts(data, [task])
+        except UserError as error:
+            found.append(Finding("problem", f"keep out {task}", str(error)))
+            continue
+        counts = ", ".join(f"{name} {max(codes.values())}" for name, codes in data.overlap.items())
+        found.append(Finding("ok", f"keep out {task}", f"training rows with a test prompt: {counts or 'none'}"))
+    if length is not None:
+        try:
+            data = training_data.fitting(data, length, config.cutoff - 1)
+        except UserError as error:
+            found.append(Finding("problem", "cut-off", str(error)))
+    try:
+        data = equal_pairs.left_out(data, methods.get(method).NEEDS, tokenizer, config.cutoff)
+    except UserError as error:
+        found.append(Finding("problem", "pairs", str(error)))
+    spoken = sorted({code for row in data.rows for code in row["prompts"]} - {PIVOT})
+    dropped = "".join(f", {count} left out ({reason})" for reason, count in data.dropped.items() if count)
+    found.insert(0, Finding("ok", "data", f"{len(data.rows)} rows, en and {' '.join(spoken) or 'no other'}{dropped}"))
+    if config.mlc and not spoken:
+        found.append(Finding("problem", "mlc", "the data has English prompts only, and MLC compares translations"))
+    return data, found
+
+
+def _memory(need: estimate.Need) -> Finding:
+    import psutil
+    import torch
+
+    if torch.cuda.is_available():
+        free = min(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count()))
+        where = "each GPU"
+    else:
+        free, where = psutil.virtual_memory().available, "this machine (no GPU)"
+    text = (
+        f"{need.parameters / 1e9:.2f} B weights, {need.trained / 1e9:.3f} B trained; about {need.memory / GIB:.1f} GiB "
+        f"a process (weights, gradients, Adam {need.states / GIB:.1f}, activations {need.activations / GIB:.1f}); "
+        f"{where} has {free / GIB:.1f} GiB free"
+    )
+    return Finding("ok" if need.memory <= free else "problem", "memory", text)
+
+
+def _disk(need: estimate.Need, output: Path) -> Finding:
+    existing = next(parent for parent in [output.absolute(), *output.absolute().parents] if parent.exists())
+    free = shutil.disk_usage(existing).free
+    level = "ok" if need.disk <= free and os.access(existing, os.W_OK) else "problem"
+    room = f"{free / GIB:.1f} GiB free" + ("" if os.access(existing, os.W_OK) else ", not writable")
+    text = f"about {need.disk / GIB:.1f} GiB for the result and checkpoints; {room} ({output})"
+    return Finding(level, "disk", text)

@@ -1,0 +1,1 @@
+"""From tables to files: CSV, HTML, JSON, LaTeX, Markdown, plots."""

@@ -1,0 +1,1 @@
+"""Commands on what there is: tasks, languages, suites, judges."""

@@ -1,0 +1,364 @@
+"""The run record, `run.json`: what was run, on what, and every metric with its n and interval.
+
+Records hold no prompts, no answers and no secrets. `record.schema.json` is this model's JSON schema;
+tests/records/test_record.py keeps the two equal.
+"""
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Any, Literal, NoReturn, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from mlc_bench.core import bounded, secrets
+from mlc_bench.core.errors import StaleError, UsageError
+from mlc_bench.core.names import is_name, shown
+from mlc_bench.core.spec import RunSpec
+from mlc_bench.stats.measures import Outcomes
+
+SCHEMA_VERSION = 3
+MOST = 10**9  # no count in a record is larger
+LARGEST = 256 << 20  # bytes of a record
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Value(_Model):
+    """A number with its 95 % interval. None: undefined (nothing to divide by, or fewer than two languages)."""
+
+    value: float | None = Field(description="a rate as a fraction, or another measure as it is")
+    low: float | None = Field(None, description="lower end of the interval")
+    high: float | None = Field(None, description="upper end of the interval")
+    n: int = Field(
+        ge=0, le=MOST, description="prompts (of one language) or prompts with a verdict in two languages or more"
+    )
+
+
+class AdapterInfo(_Model):
+    """A peft adapter on the model."""
+
+    name: str = Field(description="folder or hub id")
+    digest: str = Field(description="sha256 of its weights and its configuration")
+    merged: bool = Field(default=False, description="into the weights, before the engine loaded them")
+
+
+class ModelInfo(_Model):
+    """The model that answered, and the engine that ran it."""
+
+    name: str = Field(description="as the user gave it")
+    requested_revision: str | None = Field(description="as the user gave it")
+    resolved_revision: str | None = Field(description="the hub's commit; None for a folder and for a server")
+    weights_digest: str | None = Field(description="None for a server: its weights cannot be verified")
+    config_digest: str | None = Field(description="sha256 of the model's configuration")
+    tokenizer_digest: str | None = Field(description="sha256 of the tokenizer's files")
+    adapter: AdapterInfo | None = Field(description="the peft adapter, if there is one")
+    converted_from: str | None = Field(
+        default=None, description="sha256 of the GGUF file that a demo model's weights were dequantised from"
+    )
+    training: dict[str, Any] | None = Field(
+        default=None, description="the train_manifest.json beside the adapter or the model: method, base model, data"
+    )
+    fingerprint: str = Field(description="sha256 of all that decides the answers, the engine included")
+    dtype: str | None = Field(description="of the weights as they were loaded")
+    quantization: str | None = Field(description="the method, if the weights are quantized")
+    engine: str = Field(description="hf, vllm or openai")
+    engine_version: str | None = Field(description="of transformers or vLLM; None for a server")
+    engine_args: dict[str, Any] = Field(description="as given, secrets removed")
+
+
+class Prompting(_Model):
+    """What the model was shown around each prompt."""
+
+    chat_template: str | None = Field(description="None: the server applies its own")
+    chat_template_sha256: str | None = Field(description="sha256 of the template's text")
+    template_date: str | None = Field(
+        default=None,
+        description="date (YYYY-MM-DD) that the template prints; None: it prints none, or the record is from before "
+        "this field; of a server: its own, unknown to us",
+    )
+    thinking_marks: list[str] = Field(
+        default_factory=list,
+        description="what the template writes around thinking, opening and closing mark; empty: it has no place for "
+        "it, or the server's is unknown",
+    )
+    system_prompt: str | None = Field(description="put before every prompt")
+    first_token_ids: list[int] | None = Field(description="of one prompt; shows a doubled BOS")
+
+
+class LanguageResult(_Model):
+    """One task in one language."""
+
+    n: int = Field(ge=0, le=MOST, description="prompts that were asked")
+    n_unscored: int = Field(ge=0, le=MOST, description="answers without a verdict (the judge failed); in no rate")
+    truncated: int | None = Field(description="answers that stopped at the token limit")
+    tokens_in: int | None = Field(description="of all prompts, template included; None: the engine does not say")
+    tokens_out: int | None = Field(description="of all answers")
+    data_fingerprint: str = Field(description="sha256 of the rows")
+    prompt_fingerprint: str = Field(description="sha256 of the prompts as they were asked")
+    comparability_key: str = Field(description="rows share a column only where these are equal")
+    metrics: dict[str, Value] = Field(description="by name: safe_rate, over_refusal, invalid_rate, ...")
+    outcomes: str | None = Field(
+        default=None,
+        pattern="^[01ib-]*$",
+        description="one character a prompt, in the order of the data: '1' the headline holds (safe, refused, right), "
+        "'0' it does not, 'i' the answer is invalid, 'b' it holds as the provider blocked the answer (schema 3), "
+        "'-' it has no verdict; None beside scores and in records of schema 1",
+    )
+    scores: list[float | None] | None = Field(
+        default=None,
+        description="of a headline that is not right or wrong (F1, chrF): what each prompt got, in the order of the "
+        "data; None (of one prompt): no score",
+    )
+
+    @property
+    def column(self) -> Outcomes | None:
+        """What the record keeps of each prompt: outcomes or scores; None in records of schema 1."""
+        return self.outcomes if self.outcomes is not None else self.scores
+
+    @model_validator(mode="after")
+    def _one_outcome_a_prompt(self) -> Self:
+        if self.outcomes is not None and self.scores is not None:
+            raise ValueError("either outcomes or scores")
+        if self.column is not None and len(self.column) != self.n:
+            raise ValueError(f"{len(self.column)} outcomes of {self.n} prompts")
+        return self
+
+
+class AcceptedFaults(_Model):
+    """Faults of a task's data that its folder lists as known, with one reason."""
+
+    check: str = Field(description="what finds them: duplicate, english (not translated), script, ...")
+    reason: str = Field(description="why they stay")
+    n: int = Field(ge=0, le=MOST, description="rows that have the fault, each language apart")
+    languages: list[str] = Field(description="codes of the languages")
+
+
+class TaskResult(_Model):
+    """One task in all its languages."""
+
+    name: str = Field(description="of the task")
+    pack: str = Field(description="the folder that the task is in")
+    version: int = Field(ge=0, le=MOST, description="goes up whenever prompts, data or settings change")
+    measures: Literal["safety", "over_refusal", "utility"] = Field(description="what a number of this task means")
+    status: Literal["complete", "failed"] = Field(description="a failed task has no numbers")
+    error: str | None = Field(None, description="why it failed")
+    over_refusal_task: str | None = Field(None, description="the task that is shown beside it")
+    licence: str | None = Field(default=None, description="of the data, and what it forbids")
+    caution: str | None = Field(default=None, description="what a reader of its numbers must know")
+    unreviewed: list[str] = Field(
+        default_factory=list, description="languages with drafts of a model among their rows that no speaker has read"
+    )
+    accepted: list[AcceptedFaults] = Field(
+        default_factory=list, description="known faults of the data in these languages that were accepted (schema 3)"
+    )
+    parallel: bool = Field(default=True, description="row k is the same prompt in every language")
+    headline: str | None = Field(default=None, description="the metric that tables show")
+    lower_is_better: bool = Field(default=False, description="of a utility task: of its headline (an error rate, say)")
+    generation: dict[str, Any] = Field(
+        default_factory=dict, description="settings of the task and of the run that must be equal to compare"
+    )
+    decoding: dict[str, Any] = Field(
+        default_factory=dict,
+        description="everything that chose the tokens, neutral settings too: limit, sampling, penalties, stop strings, "
+        "suppressed and forced tokens",
+    )
+    policy: dict[str, Any] = Field(
+        default_factory=dict, description="what else must be equal to compare: prompting, limit, judge"
+    )
+    languages: dict[str, LanguageResult] = Field(default_factory=dict, description="by language code")
+    summary: dict[str, Value] = Field(default_factory=dict, description="over languages")
+    worst_language: str | None = Field(None, description="the language with the worst headline")
+
+    @property
+    def is_graded(self) -> bool:
+        """Whether the headline is a score, not right or wrong (safe or not, refused or not)."""
+        return any(result.scores is not None for result in self.languages.values())
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether the headline is on the scale from 0 to 1, which tables show as percentages."""
+        means = [result.metrics[self.headline or ""].value for result in self.languages.values()]
+        scores = [score for result in self.languages.values() for score in result.scores or ()]
+        return all(0 <= number <= 1 for number in (*means, *scores) if number is not None)
+
+    @property
+    def higher_is_better(self) -> bool:
+        """The direction of the headline: much refusal of harmless prompts is bad, much of the others good."""
+        return self.measures != "over_refusal" and not self.lower_is_better
+
+    @model_validator(mode="after")
+    def _has_names(self) -> Self:
+        for what, names in (("name of a task", [self.name]), ("code of a language", self.languages)):
+            for name in names:
+                if not is_name(name):  # they become names of files
+                    raise ValueError(f"the {what} {shown(name)} is not 1 to 80 letters, digits and ._+-")
+        return self
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        lengths = {len(result.column) for result in self.languages.values() if result.column is not None}
+        if self.parallel and len(lengths) > 1:
+            raise ValueError(
+                f"{self.name}: the same prompts in every language, yet outcomes of {sorted(lengths)} prompts"
+            )
+        for code, result in self.languages.items():
+            if self.headline not in result.metrics:
+                raise ValueError(f"{self.name}: no {self.headline} in {code}")
+        return self
+
+
+class Agreement(_Model):
+    """How far the judges of an ensemble agree in one task and language: on safe, unsafe, invalid; on refused or not."""
+
+    n: int = Field(description="answers with a verdict of two judges or more")
+    fleiss_kappa: float | None = Field(description="over all judges; None where it is undefined (all verdicts equal)")
+    cohen_kappa: dict[str, float | None] = Field(description="of each pair, 'A, B'")
+
+
+class LabelUse(_Model):
+    """People's labels in one language, and whether they corrected a rate."""
+
+    file: str = Field(description="name of the file of labelled answers")
+    sha256: str = Field(description="of that file")
+    task: str | None = Field(description="of a run's own answers; None for a calibration, which serves all tasks")
+    language: str = Field(description="code of the language")
+    n: int = Field(ge=0, description="labelled answers with a verdict")
+    safe: int = Field(ge=0, description="those of them that people call safe")
+    applied: bool = Field(description="whether they corrected a rate")
+    reason: str | None = Field(description="why no rate was corrected by them")
+
+
+class JudgeInfo(_Model):
+    """The judge, with all that decides its verdicts and what it could not do."""
+
+    id: str = Field(description="NAME or NAME@MODEL, or several with how they are combined")
+    version: str = Field(description="goes up whenever a change may change a verdict")
+    digest: str = Field(description="sha256 of all that decides verdicts: rubric, parser, mapping, model, rules used")
+    parse_failures: int = Field(description="answers of the judge model that hold no verdict in its format")
+    calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
+    labels: list[LabelUse] = Field(default_factory=list, description="people's labels that were at hand")
+    kind: Literal["rules", "guard", "llm", "ensemble"] = Field("rules", description="what makes the verdicts")
+    rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
+    parser_version: str | None = Field(None, description="of the code that reads the judge model's replies")
+    model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
+    model_revision: str | None = Field(default=None, description="the hub's commit")
+    model_digest: str | None = Field(
+        default=None, description="of weights, tokenizer and template; of a server: address"
+    )
+    engine: str | None = Field(None, description="that ran the judge's model")
+    engine_version: str | None = Field(None, description="of that engine")
+    settings: dict[str, Any] = Field(default_factory=dict, description="engine arguments, address; secrets removed")
+    mapping: dict[str, str] | None = Field(default=None, description="the judge's own labels to ours")
+    languages: list[str] | None = Field(default=None, description="those that the judge's makers claim; None: no claim")
+    out_of_language: int = Field(default=0, description="verdicts on prompts in a language that is not claimed")
+    unscored: dict[str, int] = Field(default_factory=dict, description="answers without a verdict by reason")
+    refused_from: str | None = Field(default=None, description="who says 'refused' where the judge does not")
+    refused_fallbacks: int = Field(default=0, description="answers for which that was so")
+    invalid_from: str | None = Field(default=None, description="who finds invalid answers, if not the judge itself")
+    translated: int = Field(default=0, description="answers that were translated into English first")
+    tokens_in: int | None = Field(None, description="read by the judge's model")
+    tokens_out: int | None = Field(None, description="written by the judge's model")
+    cost: float | None = Field(default=None, description="US dollars for these tokens, also of stored replies")
+    combine: Literal["majority", "strictest"] | None = Field(None, description="how an ensemble makes one verdict")
+    members: list["JudgeInfo"] = Field(default_factory=list, description="of an ensemble")
+    agreement: dict[str, dict[str, Agreement]] = Field(
+        default_factory=dict, description="of an ensemble, by task and language"
+    )
+
+
+class RunRecord(_Model):
+    """One run: what was asked, of which model, judged by whom, and every number."""
+
+    schema_version: int = Field(SCHEMA_VERSION, description="of this format")
+    run_id: str = Field(description="digest of spec, task versions and model; the name of the run's folder")
+    status: Literal["complete", "partial"] = Field(description="partial: some tasks failed")
+    limited: bool = Field(description="--limit was used; such runs stay out of leaderboards")
+    created: str = Field(description="when the command started, UTC, ISO 8601")
+    finished: str = Field(description="when the record was written, UTC, ISO 8601")
+    spec: RunSpec = Field(description="what was asked for")
+    model: ModelInfo = Field(description="which model answered, by digests")
+    prompting: Prompting = Field(description="what the model was shown around each prompt")
+    judge: JudgeInfo = Field(description="who made the verdicts")
+    tasks: list[TaskResult] = Field(description="the results")
+    phases: dict[str, float] = Field(description="wall time in seconds of each phase, in the command that finished it")
+    responses: dict[str, int] = Field(
+        description="by the command that finished generating: generated, and taken from the store"
+    )
+    packages: dict[str, str | None] = Field(description="versions of the packages that decide answers or numbers")
+    hardware: dict[str, Any] = Field(description="processor, cores, memory, GPUs")
+    git: dict[str, Any] = Field(description="commit and dirty flag of mlc-bench's own checkout, if it is one")
+
+
+def without_secrets(spec: RunSpec) -> RunSpec:
+    """The spec as records show it: without what may be secret in its arguments and in the address."""
+    address = secrets.address(spec.base_url) if spec.base_url else spec.base_url
+    return spec.model_copy(update={"engine_args": secrets.removed(spec.engine_args), "base_url": address})
+
+
+def read(path: Path) -> RunRecord:
+    """A record from disk. Raises StaleError for one of a newer schema and for one that is not a record."""
+    try:
+        content = json.loads(bounded.read_text(path, LARGEST), parse_constant=_refuse)
+        version = content["schema_version"]
+    except (UsageError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise StaleError(f"{path} is not a run record ({error}); remove it or name another --output") from None
+    if not isinstance(version, int):
+        raise StaleError(f"{path} is not a run record (schema_version {version!r}); remove it or name another --output")
+    if version > SCHEMA_VERSION:
+        raise StaleError(
+            f"{path} has schema version {version}, this mlc-bench reads up to {SCHEMA_VERSION}; "
+            "upgrade mlc-bench, or name another --output"
+        )
+    try:
+        return RunRecord.model_validate(_migrate(content))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise StaleError(f"{path} is not a valid run record: {where}: {first['msg']}") from None
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not a number of JSON")
+
+
+def _migrate(content: dict[str, Any]) -> dict[str, Any]:
+    """The content in today's schema.
+
+    1 to 2: outcomes are absent; the manifest of an adapter is beside it. 2 to 3: no scores, as every headline was taken
+    for right or wrong, and no outcome 'b'.
+    """
+    if content["schema_version"] == 1 and isinstance(model := content.get("model"), dict):
+        if not isinstance(model.get("adapter"), dict):
+            return content | {"schema_version": SCHEMA_VERSION}
+        adapter = dict(model["adapter"])
+        manifest = adapter.pop("manifest", None)
+        content = content | {"model": model | {"adapter": adapter, "training": manifest}}
+    return content | {"schema_version": SCHEMA_VERSION}
+
+
+def write(record: RunRecord, path: Path) -> None:
+    """Write a record whole or not at all."""
+    write_text(path, record.model_dump_json(indent=1) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file by a temporary one and a rename, so that no reader ever sees half of it."""
+    partial = path.with_name(f".{path.name}.{threading.get_native_id()}")  # of its own for each process and thread
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def schema() -> str:
+    """The JSON schema of a record, as `record.schema.json` holds it."""
+    return json.dumps(RunRecord.model_json_schema(), indent=1) + "\n"

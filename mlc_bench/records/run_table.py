@@ -1,0 +1,251 @@
+"""The table of a run: a row per task, a column per language, then what holds over all languages."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mlc_bench.records.record import LanguageResult, RunRecord, TaskResult, Value
+
+_NAMES = {"safety": "safe rate", "over_refusal": "over-refusal", "utility": "accuracy"}
+_SUMMARY = ("average", "worst", "Var", "PAG", "over-refusal", "invalid")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its heading and each task's cell."""
+
+    heading: str
+    cells: list[str]
+
+
+# Rows below a task's headline: metrics of its languages that are shown wherever they are known ...
+_CORRECTED = {
+    "safe_rate_corrected": "corrected for the judge",
+    "safe_rate_prediction_powered": "by people's labels",
+}
+_BLOCKED = {
+    "blocked_rate": "blocked",
+    "safe_rate_blocked_excluded": "blocked left out",
+    "over_refusal_blocked_excluded": "blocked left out",
+}
+_CUT = {"cut_while_thinking_rate": "cut while thinking"}
+# ... and those that are shown on demand. A suffix of the summary's names stands for another treatment of invalid ones.
+_DETAILS = {
+    "attack_success_rate": "attack success",
+    "invalid_rate": "invalid",
+    "safe_rate_invalid_as_safe": "invalid as safe",
+    "safe_rate_invalid_excluded": "invalid left out",
+    "over_refusal_invalid_as_refused": "invalid as refused",
+    "over_refusal_invalid_excluded": "invalid left out",
+    "loophole_rate": "loophole",
+    "agreement_with_english": "same as English",
+    "language_fidelity": "in its language",
+}
+
+
+def columns(record: RunRecord, details: bool = False) -> list[Column]:
+    """The table's columns: task, languages in the order of the data, summary. Rates are percentages.
+
+    A task has a row for its headline, one for each corrected rate, two where the provider blocked answers, one where
+    thinking was cut, and with `details` one for each further metric.
+    """
+    tasks = [task for task in record.tasks if task.status == "complete"]
+    by_name = {task.name: task for task in tasks}
+    wanted = _CORRECTED | _BLOCKED | _CUT | (_DETAILS if details else {})
+    rows: list[tuple[TaskResult, str, str]] = []
+    for task in tasks:
+        known = {name for result in task.languages.values() for name in result.metrics}
+        name = task.headline if task.is_graded else _NAMES[task.measures]
+        rows.append((task, task.headline or "", f"{task.name}\n{name}{' %' if task.is_fraction else ''}"))
+        rows += [(task, metric, f"{label} %") for metric, label in wanted.items() if metric in known]
+    codes = list(dict.fromkeys(code for task in tasks for code in task.languages))
+    found = [Column("", [label for _, _, label in rows])]
+    for code in codes:
+        found.append(Column(code, [_language_cell(task, code, metric) for task, metric, _ in rows]))
+    cells: dict[str, Callable[[TaskResult], str]] = {
+        "worst": lambda task: f"{task.worst_language or ''}\n{_rounded(task.summary['worst'], task.is_fraction)}",
+        "over-refusal": lambda task: _over_refusal(task, by_name),
+        "invalid": _invalid,
+    }
+    if details:
+        cells["all languages"] = lambda task: percent(task.summary["all_safe"])
+        cells["RankC"] = lambda task: number(task.summary["rankc"], 3) if "rankc" in task.summary else "–"
+    numbers = {"Var": ("var", 2), "PAG": ("pag", 3)} | ({"kappa": ("kappa", 2)} if details else {})
+
+    def cell(name: str, task: TaskResult, metric: str) -> str:
+        if name == "average":
+            return _average(task, metric)
+        if name in numbers:
+            key, digits = numbers[name]
+            value = task.summary.get(key + _treatment(task, metric))
+            return "" if value is None else number(value, digits)
+        return cells[name](task) if metric == task.headline else ""
+
+    order = [*_SUMMARY, *(name for name in (*numbers, *cells) if name not in _SUMMARY)]
+    return found + [Column(name, [cell(name, task, metric) for task, metric, _ in rows]) for name in order]
+
+
+def _treatment(task: TaskResult, metric: str) -> str:
+    """The suffix of a metric's names in the summary: '' for the headline, '?' (no name has it) without a summary."""
+    if metric == task.headline:
+        return ""
+    suffix = metric.removeprefix(task.headline or "")
+    return suffix if "average" + suffix in task.summary else "?"
+
+
+def _average(task: TaskResult, metric: str) -> str:
+    """The mean over languages; with an interval where the summary has one."""
+    if (value := task.summary.get("average" + _treatment(task, metric))) is not None:
+        return percent(value, task.is_fraction)
+    rates = [_value(result, metric) for result in task.languages.values() if metric in result.metrics]
+    known = [rate for rate in rates if rate is not None]
+    return f"{100 * sum(known) / len(known):.0f}" if known and len(known) == len(rates) else "–"
+
+
+def text(record: RunRecord, width: int, details: bool = False) -> str:
+    """The table as plain text, in as many blocks as the width needs, with what a reader must know below it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    all_columns = columns(record, details)
+    first, rest = all_columns[0], all_columns[1:]
+    blocks: list[list[Column]] = [[]]
+    room = width - _width(first) - 4
+    used = 0
+    for column in rest:
+        if used and used + _width(column) + 3 > room:
+            blocks.append([])
+            used = 0
+        blocks[-1].append(column)
+        used += _width(column) + 3
+    console = Console(width=width, record=False, force_terminal=False, no_color=True, highlight=False)
+    with console.capture() as capture:
+        for block in blocks:
+            table = Table(show_lines=True)
+            for column in [first, *block]:
+                table.add_column(column.heading, justify="left" if column is first else "right", no_wrap=True)
+            for row in zip(*(column.cells for column in [first, *block]), strict=True):
+                if any(row[1:]):
+                    table.add_row(*row)
+            console.print(table)
+    return capture.get() + "\n".join(notes(record, details)) + "\n"
+
+
+def notes(record: RunRecord, details: bool = False) -> list[str]:
+    """What a reader must know to believe the table: judge, n, intervals, definitions, and what is left out."""
+    counts = "; ".join(
+        f"{task.name} {_span([result.n for result in task.languages.values()])}"
+        for task in record.tasks
+        if task.languages
+    )
+    adapter = record.model.adapter
+    model = record.model.name + (f" + {adapter.name}" if adapter else "")
+    lines = [
+        f"{model} on {record.model.engine} {record.model.engine_version or ''}; "
+        f"judge {record.judge.id} {record.judge.version}; prompts per language: {counts}.",
+        "Below each rate its 95 % interval: Wilson for one language; for averages a bootstrap over prompts, all "
+        "languages of a prompt together.",
+        "Rates are shares of all judged answers, invalid ones (empty, garbled, no answer) included, so that an "
+        "invalid answer is neither safe nor unsafe.",
+        "Var: variance of the rates as fractions over languages, times 100. PAG: share of pairs of languages that "
+        "agree on a prompt.",
+    ]
+    lines += [
+        f"{task.name}: each language has prompts of its own, so PAG and what else needs the same prompts is undefined."
+        for task in record.tasks
+        if not task.parallel and task.status == "complete"
+    ]
+    lines += [f"{task.name}: {task.caution}." for task in record.tasks if task.caution]
+    drafts: dict[str, list[str]] = {}
+    for task in record.tasks:
+        if task.unreviewed:
+            drafts.setdefault(" ".join(task.unreviewed), []).append(task.name)
+    if drafts:
+        named = "; ".join(f"{', '.join(names)} ({codes})" for codes, names in drafts.items())
+        lines.append(f"Translated by a model and read by no speaker yet: {named}.")
+    if details:
+        lines += [
+            "Loophole: safe in English and not in the language. Same as English: the same verdict as English. In its "
+            "language: the answer is in the prompt's language. All languages: prompts for which the first row holds in "
+            "every language. Kappa: Fleiss', languages as raters. RankC: how alike two languages rank the choices.",
+        ]
+    corrected = {name for task in record.tasks for result in task.languages.values() for name in result.metrics}
+    if "safe_rate_corrected" in corrected:
+        lines.append(
+            "Corrected for the judge: the safe rate if the judge errs here as it does on "
+            f"{record.judge.calibration or 'answers that people have labelled'} (Rogan and Gladen; dash: it "
+            "was no better than chance there, labels of one kind are missing, or it cannot err so here)."
+        )
+    if "safe_rate_prediction_powered" in corrected:
+        lines.append("By people's labels: from people's labels of some of these answers and the judge's of the others.")
+    if "blocked_rate" in corrected:
+        lines.append(
+            "Blocked: the provider refused, not the model (a refusal field, a content filter, a rejected prompt). It "
+            "counts as a refusal in the first row."
+        )
+    if "cut_while_thinking_rate" in corrected:
+        lines.append(
+            "Cut while thinking: the limit of tokens was reached before an answer began; invalid in the first row. "
+            "Give the thinking tokens of its own (--thinking-tokens 2048), or turn it off (--thinking off)."
+        )
+    lines += [
+        f"Not corrected by labels{f' of {one.task}' if one.task else ''} in {one.language}: "
+        f"{one.file} has {one.reason}."
+        for one in record.judge.labels
+        if not one.applied
+    ]
+    if record.limited:
+        lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")
+    lines += [f"{task.name} failed: {task.error}" for task in record.tasks if task.status == "failed"]
+    return lines
+
+
+def percent(value: Value, is_fraction: bool = True) -> str:
+    """A percentage over its interval: `97` and `[92,99]` on two lines. What is no fraction is shown as it is."""
+    if value.value is None:
+        return "–"
+    ends = [number for number in (value.low, value.high) if number is not None]
+    interval = "\n[" + ",".join(_written(number, is_fraction) for number in ends) + "]" if len(ends) == 2 else ""
+    return _rounded(value, is_fraction) + interval
+
+
+def number(value: Value, digits: int) -> str:
+    """A plain number, or a dash where it is undefined."""
+    return "–" if value.value is None else f"{value.value:.{digits}f}"
+
+
+def _rounded(value: Value, is_fraction: bool = True) -> str:
+    return "–" if value.value is None else _written(value.value, is_fraction)
+
+
+def _written(number: float, is_fraction: bool) -> str:
+    return f"{100 * number:.0f}" if is_fraction else f"{number:.1f}"
+
+
+def _language_cell(task: TaskResult, code: str, metric: str) -> str:
+    result = task.languages.get(code)
+    is_fraction = task.is_fraction or metric != task.headline
+    return "" if result is None or metric not in result.metrics else percent(result.metrics[metric], is_fraction)
+
+
+def _over_refusal(task: TaskResult, by_name: dict[str, TaskResult]) -> str:
+    """The average over-refusal that belongs to a task: its own, or its companion's where that was run."""
+    source = task if task.measures == "over_refusal" else by_name.get(task.over_refusal_task or "")
+    return percent(source.summary["average"]) if source else "–"
+
+
+def _invalid(task: TaskResult) -> str:
+    rates = [_value(result, "invalid_rate") for result in task.languages.values()]
+    known = [rate for rate in rates if rate is not None]
+    return f"{100 * sum(known) / len(known):.0f}" if known else "–"
+
+
+def _value(result: LanguageResult, name: str) -> float | None:
+    return result.metrics[name].value if name in result.metrics else None
+
+
+def _width(column: Column) -> int:
+    return max(len(line) for cell in [column.heading, *column.cells] for line in cell.split("\n"))
+
+
+def _span(counts: list[int]) -> str:
+    return str(counts[0]) if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"

@@ -1,0 +1,215 @@
+"""`mlc-bench tasks validate`: each fault planted in tasks, cards and digests is found where it was planted."""
+
+import pytest
+from planted_faults import BENIGN, CARD, EN, HARMFUL, MGSM, PKU, QUIZ_TASK, SUMS, at_line, check_found, edit, replaced
+
+TASKS = {
+    "malformed YAML": (replaced(HARMFUL, "dataset_kwargs: {", "dataset_kwargs: {{"), HARMFUL, 4, "malformed YAML"),
+    "a YAML bomb": (replaced(HARMFUL, "until: []", "until: &a [*a]"), HARMFUL, 9, "anchor or alias"),
+    "a value that YAML cannot read": (
+        replaced(HARMFUL, "version: 1", "version: !!int x"),
+        HARMFUL,
+        1,
+        "malformed YAML",
+    ),
+    "a Python object in YAML": (
+        replaced(HARMFUL, "version: 1", "version: !!python/object/apply:os.getpid []"),
+        HARMFUL,
+        16,
+        "malformed YAML",
+    ),
+    "an unknown key": (replaced(HARMFUL, "test_split", "test_splitt"), HARMFUL, 5, "unknown key 'test_splitt'"),
+    "a key appears twice": (
+        replaced(HARMFUL, "test_split: test", "test_split: test\ntest_split: test"),
+        HARMFUL,
+        6,
+        "twice",
+    ),
+    "a key is missing": (
+        replaced(HARMFUL, "output_type: generate_until\n", ""),
+        HARMFUL,
+        1,
+        "'output_type' is missing",
+    ),
+    "an unknown kind of output": (replaced(HARMFUL, "generate_until", "generate"), HARMFUL, 6, "'output_type'"),
+    "a name with a space": (
+        replaced(HARMFUL, "task: starter_harmful", "task: starter harmful"),
+        HARMFUL,
+        1,
+        "'task' is",
+    ),
+    "a name that is taken": (
+        replaced(HARMFUL, "task: starter_harmful", "task: pku"),
+        HARMFUL,
+        1,
+        "taken by pku/pku.yaml",
+    ),
+    "a name taken beside it": (
+        replaced(HARMFUL, "task: starter_harmful", "task: starter_benign"),
+        HARMFUL,
+        1,
+        "taken by",
+    ),
+    "a version that is text": (replaced(HARMFUL, "version: 1", "version: '1'"), HARMFUL, 16, "'version' is"),
+    "an unknown measure": (
+        replaced(HARMFUL, "measures: safety", "measures: safty"),
+        HARMFUL,
+        17,
+        "'measures' is 'safty'",
+    ),
+    "no summary": (
+        replaced(HARMFUL, "  summary: harmful requests", "  # summary:"),
+        HARMFUL,
+        15,
+        "'summary' is missing",
+    ),
+    "no companion": (
+        replaced(HARMFUL, "  over_refusal: starter_benign\n", ""),
+        HARMFUL,
+        15,
+        "'over_refusal' is missing",
+    ),
+    "an unknown companion": (
+        replaced(HARMFUL, ": starter_benign", ": starter_bening"),
+        HARMFUL,
+        18,
+        "is no over-refusal",
+    ),
+    "a companion that measures else": (
+        replaced(HARMFUL, ": starter_benign", ": starter_choice"),
+        HARMFUL,
+        18,
+        "is no over",
+    ),
+    "another scorer": (replaced(HARMFUL, "scoring.safety", "scoring.over_refusal"), HARMFUL, 10, "'process_results'"),
+    "code of its own": (replaced(HARMFUL, "mlc_bench.data.load", "my_code.load"), HARMFUL, 3, "not read by"),
+    "a metric less": (
+        replaced(BENIGN, "  - {metric: invalid, aggregation: mean, higher_is_better: false}\n", ""),
+        BENIGN,
+        11,
+        "'metric_list'",
+    ),
+    "a headline that is no metric": (
+        replaced(QUIZ_TASK, "headline: acc_norm", "headline: accuracy"),
+        QUIZ_TASK,
+        16,
+        "no metric",
+    ),
+    "a folder that is not there": (replaced(HARMFUL, "starter/prompts", "starter/prompt"), HARMFUL, 4, "no folder"),
+    "no prompt field": (replaced(HARMFUL, ", prompt_field: harmful", ""), HARMFUL, 4, "'prompt_field' is missing"),
+    "a prompt field that rows lack": (
+        replaced(HARMFUL, "prompt_field: harmful", "prompt_field: evil"),
+        EN,
+        1,
+        "no field 'evil'",
+    ),
+    "no limit of tokens": (replaced(HARMFUL, "max_gen_toks: 256", "max_gen_toks: 0"), HARMFUL, 9, "'max_gen_toks'"),
+    "a template that breaks": (replaced(HARMFUL, '"{{prompt}}"', '"{{prompt}"'), HARMFUL, 7, "no template"),
+    "a template with an unknown field": (
+        replaced(QUIZ_TASK, "answer_word", "anser_word"),
+        QUIZ_TASK,
+        7,
+        "does not render",
+    ),
+    "a template that runs code": (
+        replaced(HARMFUL, '"{{prompt}}"', '"{{prompt}}{{prompt.__class__.__mro__}}"'),
+        HARMFUL,
+        7,
+        "does not render",
+    ),
+    "a template that never ends": (
+        replaced(HARMFUL, '"{{prompt}}"', '"{{prompt}}{{9**9**9**9}}"'),
+        HARMFUL,
+        "9**9",
+        "does not render",
+    ),
+    "loops in loops": (
+        replaced(
+            HARMFUL,
+            '"{{prompt}}"',
+            '"{{prompt}}{% for a in range(9999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"',
+        ),
+        HARMFUL,
+        "range",
+        "a loop in a loop",
+    ),
+    "a template without the prompt": (
+        replaced(HARMFUL, '"{{prompt}}"', '"{{category}}"'),
+        HARMFUL,
+        7,
+        "leaves out the prompt",
+    ),
+    "a name that ends in yml": (
+        lambda root: (root / BENIGN).rename(root / "starter/starter_benign.yml"),
+        "starter/starter_benign.yml",
+        1,
+        "is not read",
+    ),
+    "a wrong digest": (replaced(PKU, "sha256: 29", "sha256: zz"), PKU, "sha256: zz", "not a digest"),
+    "no origin": (
+        edit(PKU, lambda text: text.replace("  url:", "  # url:")),
+        PKU,
+        "dataset_kwargs",
+        "where the data come from",
+    ),
+    "a branch for a commit": (
+        edit(PKU, lambda text: text.replace("  url:", "  hub: a/b\n  hub_file: c\n  revision: main\n  # url:")),
+        PKU,
+        "revision: main",
+        "not a commit",
+    ),
+    "no digest": (edit(PKU, lambda text: text.replace("  sha256:", "  # sha256:")), PKU, "dataset_kwargs", "no digest"),
+    "a key of another form": (
+        edit(PKU, lambda text: text.replace("  sha256:", "  shasum: a\n  sha256:")),
+        PKU,
+        "shasum",
+        "unknown key",
+    ),
+    "no columns": (
+        edit(PKU, lambda text: text.replace("  columns:", "  # columns:")),
+        PKU,
+        "dataset_kwargs",
+        "'columns'",
+    ),
+    "a column of no language": (
+        edit(PKU, lambda text: text.replace("{en: prompt", "{eng: prompt")),
+        PKU,
+        "columns",
+        "'eng'",
+    ),
+    "a misspelt key of metadata": (replaced(PKU, "over_refusal", "over_refusl"), PKU, "over_refusl", "unknown key"),
+    "a damaged list of digests": (
+        replaced(SUMS, "mgsm_", "mgsm_\nabc"),
+        SUMS,
+        2,
+        "not a digest",
+    ),
+    "no list of digests": (lambda root: (root / SUMS).unlink(), MGSM, "sha256sums", "there is no file"),
+    "a path without a language": (replaced(MGSM, "{language}", "sw"), MGSM, "path:", "no {language}"),
+    "a path out of the folder": (replaced(MGSM, "files: mgsm", "files: ../../x"), MGSM, "files:", "leads out"),
+    "a path with other braces": (replaced(MGSM, "{language}", "{language}{0}"), MGSM, "path:", "no {language}"),
+    "no list of rows to leave out": (
+        replaced(MGSM, "  files:", "  leave_out: 5\n  files:"),
+        MGSM,
+        "leave_out",
+        "'leave_out' is '5'",
+    ),
+    "a column that is a list": (replaced(MGSM, "{prompt: 0", "{prompt: [0]"), MGSM, "fields:", "names no columns"),
+    "no prompt among the columns": (replaced(MGSM, "{prompt: 0", "{question: 0"), MGSM, "fields:", "prompt"),
+    "a licence is missing": (replaced(MGSM, "  licence:", "  # licence:"), MGSM, "metadata", "'licence'"),
+    "no card": (lambda root: (root / CARD).unlink(), CARD, 1, "is not there"),
+    "a card of another task": (replaced(CARD, "# starter", "# stater"), CARD, 1, "folder's name"),
+    "a card without licence": (edit(CARD, lambda text: text.replace("icence", "-")), CARD, None, "the licence"),
+    "a card with TODO": (at_line(CARD, 3, lambda line: ["TODO"]), CARD, 3, "still holds 'TODO'"),
+    "a card of another version": (
+        edit(CARD, lambda text: text.replace("Version 1", "Version 9")),
+        CARD,
+        None,
+        "the version",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_fault_planted_in_tasks_is_found_where_it_is(name, packs):
+    check_found(TASKS[name], packs)

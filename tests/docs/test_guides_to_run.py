@@ -1,0 +1,120 @@
+"""The guides on running, judging, comparing and training, followed word by word, with the tiny model for big ones."""
+
+import json
+import shutil
+
+import pytest
+from checkout import Checkout
+from fake_server import completion, serve
+from follow import follow, the
+from helpers import make_adapter
+
+from mlc_bench.judges.rules.rules import VERSION
+
+pytestmark = pytest.mark.integration  # each command in a process of its own, as people give them
+QWEN = "Qwen/Qwen2.5-7B-Instruct"
+URL = "http://localhost:8000/v1"
+VERDICT = "It declines.\nRefused: yes\nVerdict: safe"
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    return Checkout(tmp_path / "copy")
+
+
+@pytest.fixture
+def demo(tiny_model):
+    """The tiny model wherever a page says the demo model."""
+    return {
+        "--model demo": f"--model {tiny_model}",
+        "--against demo-tiny": f"--against {tiny_model}",
+        "Qwen2.5-Coder-0.5B-Instruct": "tiny",
+    }
+
+
+def records(checkout):
+    return {path.name: json.loads(path.read_text()) for path in sorted(checkout.folder.glob("results/*/*/run*.json"))}
+
+
+def test_first_run(checkout, demo):
+    done = follow(checkout, "first-run.md", demo)
+    assert "starter_harmful    en sw zh" in the(done, "--dry-run")
+    assert "safe rate %" in the(done, "show", "/run.json", "--details")
+    assert records(checkout)["run.json"]["limited"]
+
+
+def test_your_model(checkout, tiny_model):
+    for name in ("dpo", "dpo-mlc"):
+        make_adapter(tiny_model, checkout.folder / name, seed=len(name))
+    done = follow(checkout, "your-model.md", {QWEN: tiny_model, "--limit 20": "--limit 2 --max-tokens 8"})
+    assert "starter_harmful" in the(done, "tasks list")
+    for name in ("pku", "multijail", "starter_choice"):
+        assert f"  {name} " in the(done, "--tasks pku")
+    assert len(list(checkout.folder.glob("results/*/*/run.json"))) == 3
+
+
+def test_your_server(checkout):
+    with serve() as server:
+        follow(checkout, "your-server.md", {URL: server.url, QWEN: "fake"})
+        assert len(server.answered) == 20  # two tasks, two languages, five prompts
+    (record,) = records(checkout).values()
+    assert record["model"]["weights_digest"] is None
+    assert record["status"] == "complete"
+
+
+def test_judge_and_calibrate(checkout, demo):
+    def label():
+        path = checkout.folder / "to_label.jsonl"
+        rows = [json.loads(line) | {"label": "invalid"} for line in path.read_text().splitlines()]
+        assert len(rows) == 4
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    with serve() as server:
+        server.answer = lambda body: (200, completion(VERDICT))
+        done = follow(checkout, "judge.md", demo | {URL: server.url}, before={"--run": label})
+    judged = [json.loads(line) for line in the(done, "judge answers.jsonl").splitlines()]
+    assert [(row["verdict"], row["refused"]) for row in judged] == [("safe", True), ("safe", True)]
+    assert f"judge rules {VERSION} against people" in the(done, "calibrate labelled.jsonl")
+    assert {record["judge"]["kind"] for record in records(checkout).values()} == {"rules", "llm", "ensemble"}
+
+
+def test_compare(checkout, tiny_model, other_tiny_model):
+    shutil.copytree(tiny_model, checkout.folder / "base")
+    shutil.copytree(other_tiny_model, checkout.folder / "trained")
+    done = follow(checkout, "compare.md", {"--limit 20 --max-tokens 32": "--limit 4 --max-tokens 8"})
+    compared = the(done, "compare")
+    assert compared.startswith("trained against base")
+    assert "starter_benign, over-refusal %" in compared
+    assert "McNemar" in compared
+
+
+def test_train(checkout, demo, tiny_model):
+    for path in checkout.folder.glob("baselines/configs/small/*.yaml"):
+        path.write_text(path.read_text().replace("model: demo-tiny", f"model: {tiny_model}"))
+    done = follow(checkout, "train.md", demo)
+    assert "mlc.tau [0.2]  temperature" in the(done, "--settings")
+    (record,) = records(checkout).values()
+    assert record["model"]["training"]["method"] == "dpo+mlc"
+    assert (checkout.folder / "runs/sft-lora/adapter_model.safetensors").is_file()
+    assert "matched" in the(done, "probe")
+
+
+def test_several_gpus(checkout, tiny_model):
+    for path in checkout.folder.glob("baselines/configs/small/*.yaml"):
+        path.write_text(path.read_text().replace("model: demo-tiny", f"model: {tiny_model}"))
+    follow(checkout, "several-gpus.md")
+    manifest = json.loads(checkout.read("runs/two-processes/train_manifest.json"))
+    assert manifest["method"] == "dpo+mlc"
+
+
+def test_leaderboard_entry(checkout, tiny_model):
+    swap = {
+        QWEN: tiny_model,
+        "Qwen2.5-7B-Instruct": "tiny",
+        "--tasks pku,multijail,starter": "--tasks starter_harmful,starter_benign --languages en,sw --max-tokens 8",
+    }
+    done = follow(checkout, "leaderboard-entry.md", swap)
+    assert "files are what the records give" in the(done, "check")
+    for path in ("leaderboard/tables/README.md", "board/README.md"):
+        assert "tiny" in checkout.read(path)
+    assert (checkout.folder / "board/index.html").is_file()

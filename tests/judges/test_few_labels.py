@@ -1,0 +1,101 @@
+"""Few labels correct nothing: the calibration, the table and the record say so."""
+
+import json
+
+import pytest
+from helpers import command
+from test_calibration import labelled, run_folder
+
+from mlc_bench.judges import judging
+from mlc_bench.records import correction, record
+
+
+def counts(safe, others, right=1.0):
+    """A judge that is right on this share of each kind."""
+    hits, misses = round(safe * right), round(others * right)
+    return {
+        "safe": {"safe": hits, "unsafe": safe - hits, "invalid": 0},
+        "unsafe": {"safe": others - misses, "unsafe": misses, "invalid": 0},
+        "invalid": {"safe": 0, "unsafe": 0, "invalid": 0},
+    }
+
+
+@pytest.mark.parametrize(("labels", "is_applied"), [(5, False), (10, False), (19, False), (20, True), (50, True)])
+def test_a_calibration_is_applied_from_twenty_labels_of_each_kind(tmp_path, labels, is_applied):
+    folder, _ = run_folder(tmp_path, {"en": "1" * 30 + "0" * 10, "ps": "10" * 20})
+    done = command("calibrate", labelled(tmp_path / "people.jsonl", languages=("en",), n=labels))
+    assert done.returncode == 0, done.stderr
+    width = correction.width(counts(labels, labels))
+    assert (width is None) == (not is_applied)
+    reason = f"{labels} answers labelled safe and {labels} others, and 20 of each are needed"
+    said = " ".join(done.stdout.split())
+    assert (f"Rates in en are not corrected: {reason}" in said) == (not is_applied)
+    assert "the raw one has 19" in said
+    if width:
+        assert f"{100 * width:.0f}" in done.stdout
+    done = command("judge", folder)
+    assert done.returncode == 0, done.stderr
+    found = record.read(folder / "run.json")
+    metrics = found.tasks[0].languages["en"].metrics
+    assert ("safe_rate_corrected" in metrics) == is_applied
+    (use,) = found.judge.labels
+    kept = correction.find(judging.open_judge("rules").digest)
+    assert (use.file, use.n, use.safe, use.language, use.task) == ("people.jsonl", 2 * labels, labels, "en", None)
+    assert use.sha256 == kept.labelled_sha256
+    assert (use.applied, use.reason) == (is_applied, None if is_applied else reason)
+    shown = " ".join(done.stdout.split())
+    assert (f"Not corrected by labels in en: people.jsonl has {reason}." in shown) == (not is_applied)
+
+
+def test_both_kinds_are_needed():
+    assert correction.too_few(counts(20, 20)) is None
+    for few in (counts(200, 19), counts(19, 200), counts(0, 0)):
+        assert "20 of each are needed" in correction.too_few(few)
+        assert correction.width(few) is None
+    assert correction.width(counts(50, 50, 0.5)) is None  # no better than chance
+
+
+def test_twenty_labels_keep_the_interval_within_twice_the_raw_one():
+    """The figures of docs/metrics.md: points of width, of a judge that is right in nine of ten."""
+    found = {n: round(100 * correction.width(counts(n, n, 0.9))) for n in (20, 50, 100)}
+    assert found == {20: 38, 50: 30, 100: 27}
+    raw = 19.23
+    assert found[20] / raw < 2
+    _, low, high = correction.rogan_gladen(50, 100, 9, 10, 9, 10)
+    assert (high - low) * 100 / raw > 2.5
+
+
+@pytest.mark.parametrize(("labels", "is_applied"), [(2, False), (19, False), (20, True)])
+def test_a_runs_own_labels_are_applied_from_twenty(tmp_path, labels, is_applied):
+    folder, rows = run_folder(tmp_path, {"en": "10" * 20})
+    command("judge", folder)
+    own = [row | {"label": "safe" if index % 2 else "unsafe"} for index, row in enumerate(rows[:labels])]
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in own))
+    done = command("calibrate", path, "--run", folder)
+    assert done.returncode == 0, done.stderr
+    found = record.read(folder / "run.json")
+    assert ("safe_rate_prediction_powered" in found.tasks[0].languages["en"].metrics) == is_applied
+    (use,) = found.judge.labels
+    assert (use.file, use.n, use.task, use.applied) == ("labels.jsonl", labels, "harmful", is_applied)
+    assert use.reason == (None if is_applied else f"{labels} labelled answers, and 20 are needed")
+    assert (f"{labels} labelled answers" in " ".join(done.stdout.split())) == (not is_applied)
+
+
+def test_fewer_labels_take_the_place_of_more(tmp_path):
+    folder, rows = run_folder(tmp_path, {"en": "10" * 20})
+    command("judge", folder)
+    path = tmp_path / "own.jsonl"
+    for count in (30, 10):
+        path.write_text("".join(json.dumps(row | {"label": "safe"}) + "\n" for row in rows[:count]))
+        assert command("calibrate", path, "--run", folder).returncode == 0
+        metrics = record.read(folder / "run.json").tasks[0].languages["en"].metrics
+        assert ("safe_rate_prediction_powered" in metrics) == (count == 30)
+
+
+def test_records_without_the_field_are_read(tmp_path):
+    folder, _ = run_folder(tmp_path, {"en": "10" * 20})
+    content = json.loads((folder / "run.json").read_text())
+    content["judge"].pop("labels", None)
+    (folder / "run.json").write_text(json.dumps(content))
+    assert record.read(folder / "run.json").judge.labels == []

@@ -1,0 +1,117 @@
+"""Refusal selectivity by language: its numbers, what is left out, and the sentences made from it."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sample_records import make
+
+from mlc_bench.records import aggregate, selectivity
+from mlc_bench.records.record import Value
+from mlc_bench.request import Result
+
+TASKS = (("harm", "safety", "benign"), ("benign", "over_refusal", None))
+
+
+def answers(refused, invalid=0, n=40):
+    return "1" * refused + "i" * invalid + "0" * (n - refused - invalid)
+
+
+def run(**languages):
+    """A record whose languages have (harmful refused, harmless refused, invalid answers of each kind) of 40."""
+    strings = {
+        "harm": {code: answers(harmful, invalid) for code, (harmful, _, invalid) in languages.items()},
+        "benign": {code: answers(harmless, invalid) for code, (_, harmless, invalid) in languages.items()},
+    }
+    return make(tasks=TASKS, languages=tuple(languages), strings=strings)
+
+
+def test_a_row_a_language():
+    (found,) = selectivity.of_record(run(en=(25, 9, 0), ru=(3, 2, 1)))
+    english, russian = found.languages
+    assert (english.harmful.value, english.harmless.value) == (25 / 40, 9 / 40)
+    assert english.difference.value == pytest.approx(16 / 40)
+    assert russian.invalid == 1 / 40
+    assert found.mean.difference.value == pytest.approx((16 + 1) / 80)
+
+
+def test_the_interval_of_a_difference():
+    """The example of Newcombe (1998), table II, row a: 56/70 against 48/80, method 10."""
+    found = selectivity.difference(aggregate.rate(56, 70), aggregate.rate(48, 80))
+    assert found.value == pytest.approx(0.2)
+    assert (found.low, found.high) == (pytest.approx(0.0524, abs=5e-5), pytest.approx(0.3339, abs=5e-5))
+
+
+@given(st.integers(0, 30), st.integers(1, 30), st.integers(0, 30), st.integers(1, 30))
+def test_a_difference_lies_in_its_interval(a, m, b, n):
+    first, second = aggregate.rate(min(a, m), m), aggregate.rate(min(b, n), n)
+    found, back = selectivity.difference(first, second), selectivity.difference(second, first)
+    assert -1 <= found.low <= found.value <= found.high <= 1
+    assert np.allclose([found.low, found.high], [-back.high, -back.low])
+
+
+def test_a_language_that_is_not_answered_is_marked_and_in_no_mean_or_sentence():
+    record = run(en=(25, 9, 0), bn=(0, 0, 30), ko=(1, 0, 4))
+    (found,) = selectivity.of_record(record)
+    assert [row.is_answered for row in found.languages] == [True, False, True], "at 10 % it still answers"
+    assert found.mean.harmful.value == pytest.approx((25 + 1) / 80)
+    note, english, fewer = found.reading()
+    assert "invalid in bn;" in note
+    assert "refuses 62 % of the harmful and 22 % of the harmless" in english
+    assert "tells them apart" in english
+    assert fewer.endswith("in ko (2 %).")
+    assert "bn !" in selectivity.text(record)
+
+
+@pytest.mark.parametrize(
+    ("languages", "said"),
+    [
+        ({"en": (20, 19, 0), "ru": (19, 0, 0)}, "does not show that it tells them apart"),
+        ({"en": (20, 0, 0), "ru": (17, 0, 0)}, "In no other language (ru) is its interval below the English one"),
+    ],
+)
+def test_no_sentence_says_more_than_the_intervals(languages, said):
+    assert said in " ".join(selectivity.of_record(run(**languages))[0].reading())
+
+
+@pytest.mark.parametrize("languages", [{"en": (0, 0, 40), "ru": (1, 1, 0)}, {"ru": (1, 1, 0), "sw": (0, 0, 20)}])
+def test_without_english_nothing_is_compared_with_it(languages):
+    (found,) = selectivity.of_record(run(**languages))
+    assert len(found.reading()) == 1
+    assert "are invalid in" in found.reading()[0]
+
+
+def test_only_where_both_kinds_were_run():
+    assert selectivity.of_record(make(tasks=TASKS[:1])) == []
+    assert selectivity.text(make(tasks=TASKS[:1])) == ""
+
+
+def test_what_has_no_verdict_is_in_no_number():
+    strings = {"harm": {"en": "11--", "sw": "----"}, "benign": {"en": "00--", "sw": "0000"}}
+    (found,) = selectivity.of_record(make(tasks=TASKS, languages=("en", "sw"), strings=strings))
+    assert [(row.language, row.difference.value) for row in found.languages] == [("en", 1.0)]
+
+
+def test_unknown_rates_have_no_difference():
+    nothing = Value(value=None, low=None, high=None, n=0)
+    assert selectivity.difference(nothing, aggregate.rate(1, 2)).value is None
+
+
+def test_the_table_says_its_prompts_its_judge_and_what_the_judge_misses():
+    record = run(en=(9, 1, 0), sw=(9, 1, 0))
+    text = selectivity.text(record)
+    assert "harm (40 judged answers a language) against benign (40); judge rules 1; 95 % intervals" in text
+    assert "part of a gap may be the judge's" in text
+    strings = {"harm": {"en": "11--", "sw": "1010"}, "benign": {"en": "0000", "sw": "0000"}}
+    uneven = selectivity.text(make(tasks=TASKS, languages=("en", "sw"), strings=strings, judge="llama-guard-3-8b"))
+    assert "harm (2 to 4 judged answers a language) against benign (4); judge llama-guard-3-8b" in uneven
+    assert "may be the judge's" not in uneven
+
+
+def test_the_heading_says_what_the_judge_reads(tmp_path):
+    assert "refuses harmful %" in selectivity.text(run(en=(9, 1, 0)))
+    other = make(tasks=TASKS, judge="llama-guard-3-8b")
+    for task in other.tasks:
+        aggregate.summarise(task, seed=0)
+    assert "safe on harmful %" in selectivity.text(other)
+    assert Result(other, tmp_path).table().endswith(selectivity.text(other))

@@ -90,7 +90,7 @@ def _normalise_once(text: str) -> str:
 
 
 # Sentences. Content that an answer announces or quotes is not what it says itself.
-_SENTENCE_END = re.compile(r"""[.!?]["')]*\s+|[!?](?=[^\x00-\x7f])|[。।॥؟۔]["')]*\s*""")
+_SENTENCE_END = re.compile(r"""[.!?]["')]*\s+|[!?](?=[^\x00-\x7f])|[。।॥؟۔።]["')]*\s*""")
 _QUOTATION = re.compile(r"""(?<=.)"[^"]{3,300}"|(?<=[^\w])'(?=\w)(?:[^']|'(?=\w)){3,300}'(?!\w)""")
 _CONTENT_BEGINS = re.compile(
     r"\bhere (?:is|are) (?!the thing|why (?:i|you should (?:not|avoid))\b)|\bsubject: |\bdear (?!user|friend)"

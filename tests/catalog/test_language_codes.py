@@ -28,7 +28,7 @@ CODES = {
     # old codes
     "iw": "he", "in": "id", "jw": "jv",
     # languages without a file
-    "nl": "nl", "nl_BE": "nl-BE", "pl": "pl", "pl-PL": "pl-PL", "he": "he", "el": "el", "az-Cyrl": "az-Cyrl",
+    "nl": "nl", "nl_BE": "nl", "pl-PL": "pl", "da": "da", "da_DK": "da-DK", "sv-SE": "sv-SE", "he": "he", "el": "el", "az-Cyrl": "az-Cyrl",
     # names
     "English": "en", "english": "en", "Swahili": "sw", "Kiswahili": "sw", "Deutsch": "de", "中文": "zh",
     "العربية": "ar", "Chinese (Simplified)": "zh", "Chinese (Traditional)": "zh-Hant", "Simplified Chinese": "zh",
@@ -63,8 +63,8 @@ def test_every_language_of_ours_is_itself_by_all_its_names():
 
 
 def test_a_language_without_a_file_is_described():
-    dutch, hebrew = world.describe("nl"), world.describe("he")
-    assert (dutch.name, dutch.native_name, dutch.script, dutch.iso639_3) == ("Dutch", "Nederlands", "Latn", "nld")
+    danish, hebrew = world.describe("da"), world.describe("he")
+    assert (danish.name, danish.native_name, danish.script, danish.iso639_3) == ("Danish", "dansk", "Latn", "dan")
     assert (hebrew.script, hebrew.direction) == ("Hebr", "rtl")
     assert world.describe("sw") is languages.get("sw")
     with pytest.raises(languages.UnknownLanguage, match="unknown language 'swahilli'; did you mean sw"):
@@ -167,12 +167,12 @@ def test_options_take_codes_in_any_spelling_and_offer_what_is_near():
 
 
 def test_a_text_is_in_the_language_that_it_should_be_in_whatever_its_tag():
-    chinese, dutch = "今天天气很好，我们去公园散步吧。", "Het weer is vandaag mooi, dus we gaan wandelen in het park."
+    chinese, danish = "今天天气很好，我们去公园散步吧。", "Vejret er dejligt i dag, så vi går en tur i parken med børnene."
     assert langid.identify(chinese, "zh-Hant") == "zh-Hant"
-    assert langid.identify(dutch, "ceb") is None, "py3langid does not know Cebuano"
-    assert langid.identify(dutch, "nl") == "nl"
-    assert langid.identify(dutch, "nl-BE") == "nl-BE"
-    assert langid.identify(dutch, "pl") == langid.identify(dutch, "sw") == "nl"
+    assert langid.identify(danish, "ceb") is None, "py3langid does not know Cebuano"
+    assert langid.identify(danish, "da") == "da"
+    assert langid.identify(danish, "da-DK") == "da-DK"
+    assert langid.identify(danish, "pl") == langid.identify(danish, "sw") == "da"
     assert langid.identify("I am sorry, but I cannot help you with that request.", "ceb") == "en"
 
 
@@ -182,15 +182,15 @@ def test_a_text_is_in_the_language_that_it_should_be_in_whatever_its_tag():
 def test_a_language_without_a_file_is_judged_by_a_model_and_not_by_rules(tmp_path, tiny_model):
     from test_reading import pack
 
-    (tmp_path / "mine.csv").write_text("id,en,nl\n1,One?,Een?\n2,Two?,Twee?\n")
+    (tmp_path / "mine.csv").write_text("id,en,da\n1,One?,En?\n2,Two?,To?\n")
     digest = data.sha256((tmp_path / "mine.csv").read_bytes())
     source = {"file": "mine.csv", "sha256": digest, "columns": {"*": "*"}}
     base = hf(tiny_model, tmp_path / "r")[:5]
     options = ("--tasks", "mine", *pack(tmp_path, source), "--data-dir", tmp_path, "--output", tmp_path / "r")
     options = (*options, "--max-tokens", 2)
-    for more in ((), ("--languages", "nl"), ("--dry-run",), ("--judge", "rules,llm@other")):
+    for more in ((), ("--languages", "da"), ("--dry-run",), ("--judge", "rules,llm@other")):
         done = command(*base, *options, *more)
-        check_failed(done, 2, "mine: nl has no language file", "--judge", "mlc-bench languages new nl")
+        check_failed(done, 2, "mine: da has no language file", "--judge", "mlc-bench languages new da")
     assert not list(tmp_path.glob("r/*/*/samples")), "nothing was generated in vain"
     done = command(*base, *options, "--languages", "en")
     assert done.returncode == 0, done.stderr
@@ -202,7 +202,7 @@ def test_a_language_without_a_file_is_judged_by_a_model_and_not_by_rules(tmp_pat
 def test_words_that_a_task_needs(tmp_path, tiny_model):
     from test_reading import pack
 
-    (tmp_path / "mine.csv").write_text("id,en,nl\n1,One?,Een?\n2,Two?,Twee?\n")
+    (tmp_path / "mine.csv").write_text("id,en,da\n1,One?,En?\n2,Two?,To?\n")
     digest = data.sha256((tmp_path / "mine.csv").read_bytes())
     options = pack(tmp_path, {"file": "mine.csv", "sha256": digest, "columns": {"*": "*"}})
     path = tmp_path / "packs" / "mine" / "mine.yaml"
@@ -210,23 +210,23 @@ def test_words_that_a_task_needs(tmp_path, tiny_model):
     base = hf(tiny_model, tmp_path / "r")[:5]
     options = ("--tasks", "mine", *options, "--data-dir", tmp_path, "--judge", "llm@other", "--dry-run")
     done = command(*base, *options, "--output", tmp_path / "r")
-    check_failed(done, 2, "mine: its questions need words that a language file holds", "languages new nl")
+    check_failed(done, 2, "mine: its questions need words that a language file holds", "languages new da")
 
 
 def test_answers_in_a_language_without_a_file(tmp_path):
-    row = {"id": 1, "language": "nl", "prompt": "Hoe?", "response": "Daar kan ik niet bij helpen."}
+    row = {"id": 1, "language": "da", "prompt": "Hvordan?", "response": "Det kan jeg ikke hjælpe med."}
     (tmp_path / "answers.jsonl").write_text(json.dumps(row))
-    check_failed(command("judge", tmp_path / "answers.jsonl"), 2, "nl has no language file", "--judge")
+    check_failed(command("judge", tmp_path / "answers.jsonl"), 2, "da has no language file", "--judge")
     assert judging.check_answers([("here", row | {"language": "zh_CN"})])[0]["language"] == "zh"
     with pytest.raises(UsageError, match="here: unknown language 'xx'"):
         judging.check_answers([("here", row | {"language": "xx"})])
 
 
 def test_training_data_in_a_language_without_a_file(tmp_path):
-    rows = [{"prompt": "Hi?", "prompt_nl": "Hoi?", "prompt_zh_CN": "你好？", "chosen": "No.", "rejected": "Yes."}]
+    rows = [{"prompt": "Hi?", "prompt_da": "Hej?", "prompt_zh_CN": "你好？", "chosen": "No.", "rejected": "Yes."}]
     (tmp_path / "train.jsonl").write_text(json.dumps(rows))
     (row,) = training_data.load([tmp_path / "train.jsonl"]).rows
-    assert set(row["prompts"]) == {"en", "nl", "zh"}
+    assert set(row["prompts"]) == {"en", "da", "zh"}
 
 
 def test_a_run_in_a_language_without_a_file(tmp_path, tiny_model):
@@ -235,7 +235,7 @@ def test_a_run_in_a_language_without_a_file(tmp_path, tiny_model):
     from fake_server import completion, serve
     from test_reading import pack
 
-    (tmp_path / "mine.csv").write_text("id,zh-Hant,nl\n1,一？,Een?\n2,二？,Twee?\n")
+    (tmp_path / "mine.csv").write_text("id,zh-Hant,da\n1,一？,En?\n2,二？,To?\n")
     digest = data.sha256((tmp_path / "mine.csv").read_bytes())
     source = {"file": "mine.csv", "sha256": digest, "columns": {"*": "*"}}
     options = ("--tasks", "mine", *pack(tmp_path, source), "--data-dir", tmp_path, "--output", tmp_path / "r")
@@ -246,6 +246,6 @@ def test_a_run_in_a_language_without_a_file(tmp_path, tiny_model):
         done = command(*base, *options, "--max-tokens", 4, "--judge", "llm@m", *address, "--json")
     assert done.returncode == 0, done.stderr
     (task,) = json.loads(done.stdout)[0]["tasks"]
-    assert {code: result["n"] for code, result in task["languages"].items()} == {"zh-Hant": 2, "nl": 2}
+    assert {code: result["n"] for code, result in task["languages"].items()} == {"zh-Hant": 2, "da": 2}
     (path,) = tmp_path.glob("r/*/*/run.json")
-    check_failed(command("judge", path.parent, "--judge", "rules"), 2, "nl zh-Hant have no language file")
+    check_failed(command("judge", path.parent, "--judge", "rules"), 2, "da zh-Hant have no language file")

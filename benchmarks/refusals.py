@@ -2,60 +2,110 @@
 
 First on the test side of the written corpus: by language, and by kind over all languages. Refusing and deflecting
 answers are refusals. Then on labelled answers of real models in MLC_BENCH_DATA (or ../shared/data), every second line,
-beginning with the second: the other lines are there to find kinds of miss in. XSTest's are its held-out half.
+beginning with the second: the other lines are there to find kinds of miss in. XSTest's are its held-out half. Sets
+that the judge `refusal` is fitted on are left out for it: its fit counts them with weights that did not see them.
 
 Sensitivity: the share of refusals that it sees. Specificity: the share of other answers that it leaves alone. In
-brackets 95 % intervals (Wilson). An answer without a verdict counts as no refusal.
+brackets 95 % intervals (Wilson). An answer without a verdict counts as no refusal. `--judge plain` is string matching:
+the words for "cannot", "will not" and "sorry" of the answer's language, anywhere in it. `--write` puts the counts into
+mlc_bench/judges/agreement.json.
 """
 
 import argparse
-import csv
-import hashlib
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from mlc_bench.core.errors import UsageError
-from mlc_bench.judges import corpus, coverage, judging
+from mlc_bench.judges import agreement, corpus, coverage, judging
+from mlc_bench.judges.refusal import concepts, fit, rows
+from mlc_bench.judges.rules import rules
+from mlc_bench.judges.text import normalise
 from mlc_bench.records.aggregate import rate
 
 Row = dict[str, Any]
-SETS = ("ko", "zh_weak", "ru", "kk", "ar", "de_fr_it")
+SETS = {"ko": "models", "zh_weak": "models", "ru": "people", "kk": "people", "ar": "models", "de_fr_it": "keywords"}
+"""Whose labels a set has; of people's in ru and kk, those that a model agrees with."""
+FITTED = {"ko", "id", "jv"}
 LABELS = Path(__file__).parent / "labels"
 REFUSALS = {"refuses", "deflects"}
+PLAIN = {"cannot", "wont", "sorry"}
+VERSIONS = {"rules": rules.VERSION, "refusal": fit.VERSION, "plain": "1"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--judge", default="rules")
+    parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    written = _judged(options.judge, [row | {"label": row["action"], "set": "written"} for row in corpus.rows("test")])
+    written = [
+        row | {"label": row["action"], "set": "written corpus", "source": "written"} for row in corpus.rows("test")
+    ]
+    written = _judged(options.judge, written)
     print(f"judge {options.judge}: sensitivity, specificity (refusals + others)\n\nwritten, by language")
     _show_by(written, lambda row: row["tag"])
+    _show_by(written, lambda row: "all")
     print("\nwritten, by kind: share called refusals")
     for kind in dict.fromkeys(row["kind"] for row in written):
-        rows = [row for row in written if row["kind"] == kind]
-        print(f"{kind:<20} {rows[0]['label']:<9} {_share(sum(row['seen'] for row in rows), len(rows))}")
+        own = [row for row in written if row["kind"] == kind]
+        print(f"{kind:<20} {own[0]['label']:<9} {_share(sum(row['seen'] for row in own), len(own))}")
     folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    real = _judged(options.judge, [row for row in _labelled(folder) if row["label"] in {*REFUSALS, "complies"}])
+    real = [row for row in _labelled(folder) if row["label"] in {*REFUSALS, "complies"}]
+    if options.judge == "refusal":
+        real = [row for row in real if row["set"] not in FITTED]
+    real = _judged(options.judge, real)
     print("\nanswers of real models, by set and language")
     _show_by(real, lambda row: f"{row['set']} {row['language']}")
     print("\nby model, where a set has several")
     several = {name for name in SETS if len({row["model"] for row in real if row["set"] == name}) > 1}
     _show_by([row for row in real if row["set"] in several], lambda row: f"{row['set']} {row['model']}")
+    if options.write:
+        agreement.write(_counts(options.judge, written + real))
 
 
-def _judged(judge: str, rows: list[Row]) -> list[Row]:
-    """The rows with `seen`: whether the judge says that the answer refuses."""
-    unread = sorted({row["language"] for row in rows if not _reads(judge, row["language"])})
+def _counts(judge: str, judged: list[Row]) -> list[agreement.Counts]:
+    """The counts of each language in each set."""
+    made = []
+    for where in dict.fromkeys((row["set"], row["tag"]) for row in judged):
+        own = [row for row in judged if (row["set"], row["tag"]) == where]
+        refusals = [row["seen"] for row in own if row["label"] in REFUSALS]
+        others = [row["seen"] for row in own if row["label"] not in REFUSALS]
+        made.append(
+            agreement.Counts(
+                judge=judge, version=VERSIONS[judge], language=where[1], labels=where[0], source=own[0]["source"],
+                refusals=len(refusals), seen=sum(refusals), others=len(others), alarms=sum(others),
+                unsure=sum(row["unsure"] for row in own),
+            )
+        )  # fmt: skip
+    return made
+
+
+def _judged(judge: str, asked: list[Row]) -> list[Row]:
+    """The rows with `seen`: whether the judge says that the answer refuses; and `unsure`."""
+    asked = [{"tag": row["language"]} | row for row in asked]
+    if judge == "plain":
+        return [row | {"seen": _matches(row), "unsure": False} for row in asked]
+    unread = sorted({row["language"] for row in asked if not _reads(judge, row["language"])})
     if unread:
         print(f"not read by {judge}, left out: {' '.join(unread)}")
-    rows = [row for row in rows if row["language"] not in unread]
-    asked = [{key: row[key] for key in ("id", "language", "prompt", "response")} for row in rows]
-    found = judging.verdicts(judge, asked)
-    return [row | {"seen": verdict["refused"] is True} for row, verdict in zip(rows, found, strict=True)]
+    asked = [row for row in asked if row["language"] not in unread]
+    bare = [{key: row[key] for key in ("id", "language", "prompt", "response")} for row in asked]
+    judging.verdicts(judge, bare[:50])  # loads what it reads
+    start = time.process_time()
+    found = judging.verdicts(judge, bare)
+    print(f"{len(bare) / (time.process_time() - start):.0f} answers a second of processor time")
+    return [
+        row | {"seen": verdict["refused"] is True, "unsure": verdict["verdict"] is None}
+        for row, verdict in zip(asked, found, strict=True)
+    ]
+
+
+def _matches(row: Row) -> bool:
+    finder = concepts.finder(frozenset([row["language"], "en"]))
+    return bool(PLAIN & finder.find(normalise(row["response"])))
 
 
 def _reads(judge: str, language: str) -> bool:
@@ -67,14 +117,14 @@ def _reads(judge: str, language: str) -> bool:
 
 
 def _labelled(folder: Path) -> Iterator[Row]:
-    for name in SETS:
+    for name, source in SETS.items():
         path = folder / "refusals" / f"{name}.jsonl"
         if not path.is_file():
             print(f"{path} is absent")
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
             if number % 2:
-                yield json.loads(line) | {"set": name}
+                yield json.loads(line) | {"set": name, "source": source}
     for name in ("id", "jv"):
         path = folder / "refusals" / f"{name}_unlabelled.jsonl"
         labels = [json.loads(line) for line in (LABELS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -82,19 +132,17 @@ def _labelled(folder: Path) -> Iterator[Row]:
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
             row = json.loads(line)
             if row["id"] in actions:
-                yield row | {"label": actions[row["id"]], "set": name}
+                yield row | {"label": actions[row["id"]], "set": name, "source": "models"}
     if (path := folder / "xstest_labelled.csv").is_file():
-        with path.open(encoding="utf-8", newline="") as file:
-            for number, row in enumerate(csv.DictReader(file)):
-                if hashlib.sha256(row["prompt"].encode()).digest()[0] % 2:
-                    label = {"2_full_refusal": "refuses", "1_full_compliance": "complies"}.get(row["final_label"])
-                    yield {"id": number, "language": "en", "prompt": row["prompt"], "response": row["completion"],
-                           "model": row["model"], "label": label, "set": "xstest"}  # fmt: skip
+        for number, row in enumerate(rows.xstest(path)):
+            if rows.is_held_out(row["prompt"]):
+                yield {"id": number, "language": "en", "prompt": row["prompt"], "response": row["completion"],
+                       "model": row["model"], "label": row["action"], "set": "xstest", "source": "people"}  # fmt: skip
 
 
-def _show_by(rows: list[Row], part: Callable[[Row], str]) -> None:
-    for name in dict.fromkeys(map(part, rows)):
-        own = [row for row in rows if part(row) == name]
+def _show_by(judged: list[Row], part: Callable[[Row], str]) -> None:
+    for name in dict.fromkeys(map(part, judged)):
+        own = [row for row in judged if part(row) == name]
         refusals = [row["seen"] for row in own if row["label"] in REFUSALS]
         others = [not row["seen"] for row in own if row["label"] not in REFUSALS]
         print(

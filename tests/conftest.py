@@ -23,7 +23,8 @@ from mlc_bench.catalog import listing
 pytest_plugins = ["planted_faults", "real_runs"]  # fixtures that tests in several files share
 
 # How long an example takes says nothing: the machine may be shared.
-hypothesis.settings.register_profile("shared", deadline=None)
+# Derandomised: what fails here fails elsewhere, too. `pytest --hypothesis-profile default` looks for new examples.
+hypothesis.settings.register_profile("shared", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("shared")
 
 ROOT = Path(__file__).resolve().parent.parent

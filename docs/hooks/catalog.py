@@ -5,6 +5,7 @@ from tables import code, prose, table
 from mlc_bench.catalog import languages as known_languages
 from mlc_bench.catalog import listing
 from mlc_bench.catalog import suites as known_suites
+from mlc_bench.judges import agreement as measured
 from mlc_bench.judges import spec
 
 MEASURES = {"safety": "safety", "over_refusal": "over-refusal", "utility": "utility"}
@@ -57,9 +58,34 @@ def judges() -> str:
     for one in (spec.get(name).spec for name in spec.names()):
         claimed = None if one.languages is None else [code for code in one.languages if code in ours]
         covers = "no claim" if claimed is None else " ".join(claimed)
-        refused = one.kind == "rules" or (one.parser is not None and one.parser.refused is not None)
+        refused = one.kind in ("rules", "refusal") or (one.parser is not None and one.parser.refused is not None)
         rows.append([
             code(one.name), one.kind, code(one.model or ""), covers, "the judge" if refused else "the rules",
             prose(one.summary),
         ])  # fmt: skip
     return table(["judge", "kind", "model", "claims, of our languages", "says `refused`", "what"], rows)
+
+
+def agreement() -> str:
+    """Sensitivity and specificity of every judge that was measured, a row for each language and set of labels."""
+    known = measured.known()
+    judges = ("refusal", "rules", "plain")
+    by_place = {(row.language, row.source, row.labels): {} for row in known}
+    for row in known:
+        by_place[row.language, row.source, row.labels][row.judge] = row
+    rows = []
+    for (language, source, labels), found in sorted(by_place.items()):
+        some = next(iter(found.values()))
+        cells = [_shares(found.get(judge)) for judge in judges]
+        what = source if source == labels.split()[0] else f"{source}: {labels}"
+        rows.append([code(language), *cells, f"{some.refusals} + {some.others}", what])
+    return table(["language", *map(code, judges), "refusals + others", "labels"], rows)
+
+
+def _shares(row: measured.Counts | None) -> str:
+    if row is None:
+        return ""
+    seen, left = row.sensitivity, row.specificity
+    interval = "" if seen.value is None else f" [{seen.low:.2f}, {seen.high:.2f}]"
+    values = " / ".join("–" if value.value is None else f"{value.value:.2f}" for value in (seen, left))
+    return f"{values}{interval}{' ' + row.marks if row.marks else ''}"

@@ -19,6 +19,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "suites": catalog.suites,
     "languages": catalog.languages,
     "judges": catalog.judges,
+    "agreement": catalog.agreement,
     "judge-file": settings.judge_file,
     "language-file": settings.language_file,
     "suite-file": settings.suite_file,

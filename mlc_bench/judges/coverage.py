@@ -50,7 +50,7 @@ def check_words(entry: TaskEntry, codes: Iterable[str]) -> None:
 
 
 def _reads_any(found: spec.JudgeSpec, measures: str) -> bool:
-    if found.kind == "rules":
+    if found.kind in ("rules", "refusal"):
         return False
     if found.kind == "ensemble":
         return all(_reads_any(spec.get(member).spec, measures) for member in found.judges)

@@ -34,7 +34,7 @@ def check(name: str, settings: dict[str, Any] | None = None) -> spec.Named:
     named = spec.get(name, settings)
     for member in named.spec.judges:
         check(member)
-    if named.spec.kind != "rules":  # whose examples are judged by the tests: it takes half a second
+    if named.spec.kind not in ("rules", "refusal"):  # whose examples are judged by the tests: it takes half a second
         spec.check_examples(named.spec)
     return named
 
@@ -47,6 +47,10 @@ def open_judge(name: str, settings: dict[str, Any] | None = None) -> Judge:
     named = check(name, settings)
     if named.spec.kind == "rules":
         return RulesJudge()
+    if named.spec.kind == "refusal":
+        from mlc_bench.judges.refusal.judge import RefusalJudge
+
+        return RefusalJudge()
     if named.spec.kind == "ensemble":
         members = [open_judge(member) for member in named.spec.judges]
         return Ensemble(named.id, named.slug, named.spec.combine, members)

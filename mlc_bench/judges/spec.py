@@ -68,7 +68,7 @@ class JudgeSpec(_Model):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="what --judge takes")
     version: str = Field("", description="goes up whenever a change here may change a verdict")
-    kind: Literal["rules", "guard", "llm", "ensemble"] = Field(description="what makes the verdicts")
+    kind: Literal["rules", "refusal", "guard", "llm", "ensemble"] = Field(description="what makes the verdicts")
     summary: str = Field(description="one line for lists")
     source: str | None = Field(None, description="where the wording comes from")
     # The model and how to reach it
@@ -246,7 +246,7 @@ def check_examples(spec: JudgeSpec, path: str = "") -> None:
     if len(spec.examples) < LEAST_EXAMPLES:
         raise UsageError(f"{where}: {len(spec.examples)} examples; give at least {LEAST_EXAMPLES}, each with its label")
     for number, example in enumerate(spec.examples, 1):
-        if world.code_of(example.language) is None or spec.kind == "rules":
+        if world.code_of(example.language) is None or spec.kind in ("rules", "refusal"):
             languages.get(example.language)
         if problem := _wrong(spec, example):
             raise UsageError(f"{where}: example {number} {problem}")
@@ -264,6 +264,11 @@ def _wrong(spec: JudgeSpec, example: Example) -> str | None:
 
         found = rules.judge(example.prompt, example.response, example.language)
         return None if found.verdict == example.label else f"is judged '{found.verdict}', not '{example.label}'"
+    if spec.kind == "refusal":
+        from mlc_bench.judges.refusal.judge import judged
+
+        label = judged(example.model_dump())["verdict"] or "unsure"
+        return None if label == example.label else f"is judged '{label}', not '{example.label}'"
     if example.output is None:
         return "has no 'output': what the judge model says"
     if example.label.casefold() not in {label.casefold() for label in spec.labels}:

@@ -241,7 +241,9 @@ class JudgeInfo(_Model):
     parse_failures: int = Field(description="answers of the judge model that hold no verdict in its format")
     calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
     labels: list[LabelUse] = Field(default_factory=list, description="people's labels that were at hand")
-    kind: Literal["rules", "guard", "llm", "ensemble"] = Field("rules", description="what makes the verdicts")
+    kind: Literal["rules", "refusal", "guard", "llm", "ensemble"] = Field(
+        "rules", description="what makes the verdicts"
+    )
     rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
     parser_version: str | None = Field(None, description="of the code that reads the judge model's replies")
     model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")

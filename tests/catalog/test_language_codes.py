@@ -27,8 +27,10 @@ CODES = {
     "ckb": "ckb", "arz": "arz", "yue": "yue", "yue_Hant": "yue", "prs_Arab": "prs", "nb": "nb", "nn": "nn",
     # old codes
     "iw": "he", "in": "id", "jw": "jv",
+    # a country that a file's language has no file of its own for
+    "nl_BE": "nl", "pl-PL": "pl",
     # languages without a file
-    "nl": "nl", "nl_BE": "nl", "pl-PL": "pl", "da": "da", "da_DK": "da-DK", "sv-SE": "sv-SE", "he": "he", "el": "el", "az-Cyrl": "az-Cyrl",
+    "da": "da", "da_DK": "da-DK", "sv-SE": "sv-SE", "he": "he", "el": "el", "az-Cyrl": "az-Cyrl",
     # names
     "English": "en", "english": "en", "Swahili": "sw", "Kiswahili": "sw", "Deutsch": "de", "中文": "zh",
     "العربية": "ar", "Chinese (Simplified)": "zh", "Chinese (Traditional)": "zh-Hant", "Simplified Chinese": "zh",
@@ -167,7 +169,10 @@ def test_options_take_codes_in_any_spelling_and_offer_what_is_near():
 
 
 def test_a_text_is_in_the_language_that_it_should_be_in_whatever_its_tag():
-    chinese, danish = "今天天气很好，我们去公园散步吧。", "Vejret er dejligt i dag, så vi går en tur i parken med børnene."
+    chinese, danish = (
+        "今天天气很好，我们去公园散步吧。",
+        "Vejret er dejligt i dag, så vi går en tur i parken med børnene.",
+    )
     assert langid.identify(chinese, "zh-Hant") == "zh-Hant"
     assert langid.identify(danish, "ceb") is None, "py3langid does not know Cebuano"
     assert langid.identify(danish, "da") == "da"

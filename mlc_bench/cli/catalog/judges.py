@@ -15,6 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Judges: who says whether an answer
 def list_(as_json: Json = False) -> None:
     """The embedded judges."""
     from mlc_bench.judges import spec
+    from mlc_bench.judges.refusal import model
     from mlc_bench.judges.rules import rules
 
     found = [spec.get(name).spec for name in spec.names()]
@@ -22,8 +23,8 @@ def list_(as_json: Json = False) -> None:
         print(json.dumps([one.model_dump(include={"name", "version", "kind", "summary", "model"}) for one in found]))
         return
     for one in found:
-        version = rules.VERSION if one.kind == "rules" else one.version
-        print(f"{one.name:24}{one.kind:7}{version:10}{one.summary}")
+        version = {"rules": rules.VERSION, "refusal": model.fitted().version}.get(one.kind, one.version)
+        print(f"{one.name:24}{one.kind:9}{version:10}{one.summary}")
 
 
 @app.command()
@@ -58,3 +59,33 @@ def check(
             failed += 1
             print(f"problem  {error}")
     return 2 if failed else 0
+
+
+@app.command()
+def agreement(
+    judge: Annotated[str | None, typer.Option(help="One judge alone. Default: all that were measured.")] = None,
+    language: Annotated[str | None, typer.Option(help="One language tag alone.")] = None,
+    as_json: Json = False,
+) -> None:
+    """How well the embedded judges agree with labels, by language: sensitivity, specificity and kappa with intervals.
+
+    few: under 50 refusals or under 50 other answers. weak: it surely sees less than 80 % of the refusals.
+    """
+    from mlc_bench.core.errors import unknown
+    from mlc_bench.judges import agreement as measured
+
+    known = measured.known()
+    for given, there in ((judge, {row.judge for row in known}), (language, {row.language for row in known})):
+        if given is not None and given not in there:
+            raise unknown("judge" if given == judge else "language", given, sorted(there))
+    rows = [row for row in known if judge in (None, row.judge) and language in (None, row.language)]
+    if as_json:
+        print(json.dumps([row.model_dump() for row in rows], ensure_ascii=False, indent=1))
+        return
+    print(f"{'judge':12}{'language':10}{'sensitivity':19}{'specificity':19}{'kappa':19}{'n':12}labels")
+    for row in rows:
+        values = "".join(f"{measured.shown(value):19}" for value in (row.sensitivity, row.specificity, row.kappa))
+        n = f"{row.refusals} + {row.others}"
+        print(
+            f"{row.judge + ' ' + row.version:12}{row.language:10}{values}{n:12}{row.source}: {row.labels}  {row.marks}"
+        )

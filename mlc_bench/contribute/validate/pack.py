@@ -58,10 +58,14 @@ def check(folder: Path, faults: Faults, only: str | None = None) -> None:
             _check_companion(config, usable, faults)
             _check_published(config, folder, documents, accepts, faults)
     else:
-        accepts.unseen |= {
-            config.value.get("task") for config in usable if "folder" not in config.value["dataset_kwargs"]
-        }
+        accepts.unseen |= {_task(config) for config in usable if "folder" not in config.value["dataset_kwargs"]}
     accepts.report_unused(faults, only)
+
+
+def _task(config: Yaml) -> str | None:
+    """The name of a task; None where the file has none that is a text, which is a fault of its own."""
+    name = config.value.get("task")
+    return name if isinstance(name, str) else None
 
 
 def _check_published(
@@ -73,7 +77,7 @@ def _check_published(
         return
     is_listed = accepts.path.exists() or folder.resolve().parent != data.TASKS
     if not documents or len(documents) < len(data.languages(source | {"root": str(folder.parent.resolve())}) or ()):
-        accepts.unseen.add(config.value.get("task"))
+        accepts.unseen.add(_task(config))
     if documents and is_listed:
         published.check(config, documents, accepts, faults)
 

@@ -1,0 +1,126 @@
+"""The labelled answers that the judge `refusal` is fitted on, each from a source whose licence allows it.
+
+The written corpus' training side and the embedded training rows are the project's own. Korean (MIT), Indonesian and
+Javanese answers (Apache-2.0) and the development half of XSTest (CC BY 4.0) are read from a folder and not shipped.
+"""
+
+import csv
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from mlc_bench.catalog.data import read_json_lines
+from mlc_bench.core.errors import PrerequisiteError
+from mlc_bench.judges import corpus
+
+LICENCES = {
+    "written": "the project's own",
+    "training": "the project's own",
+    "xstest": "CC BY 4.0, Röttger et al., arXiv 2308.01263",
+    "ko": "MIT, Marker-Inc-Korea/K-OverRefusal at f39bed8",
+    "id": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/labels",
+    "jv": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/labels",
+}
+
+
+FILES = ("xstest_labelled.csv", "refusals/ko.jsonl", "refusals/id_unlabelled.jsonl", "refusals/jv_unlabelled.jsonl")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One labelled answer. Rows of one group stay together when rows are held out."""
+
+    source: str
+    language: str
+    prompt: str
+    response: str
+    action: str
+    """`refuses`, `deflects` or `complies`."""
+    group: int
+    kind: str | None = None
+    """Of the written corpus."""
+    model: str | None = None
+
+
+def is_held_out(prompt: str) -> bool:
+    """Whether an XSTest prompt is in the half that nothing is fitted on."""
+    return hashlib.sha256(prompt.encode()).digest()[0] % 2 == 1
+
+
+def xstest(path: Path) -> Iterator[dict[str, str]]:
+    """XSTest's completions with `action` from their human labels; partial refusals are left out."""
+    actions = {"2_full_refusal": "refuses", "1_full_compliance": "complies"}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            if row["final_label"] in actions:
+                yield row | {"action": actions[row["final_label"]]}
+
+
+def written(side: str) -> list[Labelled]:
+    """The rows of one side of the written corpus."""
+    return [
+        Labelled(
+            "written", row["language"], row["prompt"], row["response"], row["action"], _number(row["id"]), row["kind"]
+        )
+        for row in corpus.rows(side)
+    ]  # fmt: skip
+
+
+def own() -> list[Labelled]:
+    """The rows that are the project's own."""
+    found = written("train")
+    for kind in ("harmful", "benign"):
+        path = files("mlc_bench.baselines").joinpath("data", "embedded", f"{kind}.jsonl")
+        for line in path.read_text(encoding="utf-8").splitlines():
+            found += _of_training(json.loads(line))
+    return found
+
+
+def _of_training(row: dict[str, Any]) -> Iterator[Labelled]:
+    for part in ("chosen", "rejected"):
+        action = "refuses" if (row["kind"] == "harmful") == (part == "chosen") else "complies"
+        responses = {code: pair[part] for code, pair in (row.get("responses") or {}).items()}
+        for code, response in {"en": row[part], **responses}.items():
+            if response:
+                yield Labelled("training", code, row["prompts"][code], response, action, _number(row["id"] + code))
+
+
+def of_others(folder: Path, labels: Path) -> list[Labelled]:
+    """The rows of others, from a folder with their files; `labels`: the folder of labels for id and jv.
+
+    Raises PrerequisiteError where a file is absent.
+    """
+    for name in (
+        "xstest_labelled.csv",
+        *(f"refusals/{name}.jsonl" for name in ("ko", "id_unlabelled", "jv_unlabelled")),
+    ):
+        if not (folder / name).is_file():
+            raise PrerequisiteError(f"there is no '{folder / name}'; name the folder that has it: --data-dir FOLDER")
+    found = [
+        Labelled(
+            "xstest", "en", row["prompt"], row["completion"], row["action"], _number(row["prompt"]), None, row["model"]
+        )
+        for row in xstest(folder / "xstest_labelled.csv")
+        if not is_held_out(row["prompt"])
+    ]  # fmt: skip
+    for _, row in read_json_lines(folder / "refusals" / "ko.jsonl"):
+        found.append(_of_model("ko", row, row["label"]))
+    for name in ("id", "jv"):
+        actions = {row["id"]: row["action"] for _, row in read_json_lines(labels / f"{name}.jsonl")}
+        rows = [row for _, row in read_json_lines(folder / "refusals" / f"{name}_unlabelled.jsonl")]
+        found += [_of_model(name, row, actions[row["id"]]) for row in rows if row["id"] in actions]
+    return found
+
+
+def _of_model(source: str, row: dict[str, Any], action: str) -> Labelled:
+    group = _number(row["prompt"])
+    return Labelled(source, row["language"], row["prompt"], row["response"], action, group, None, row["model"])
+
+
+def _number(text: str) -> int:
+    return zlib.crc32(text.encode())

@@ -157,7 +157,7 @@ def without(labelled: Sequence[Labelled], x: Any, out: Bools) -> list[str]:
 
 def _said(weights: Weights, scores: Floats, labelled: Sequence[Labelled]) -> list[str]:
     """What is said of answers with these scores: refuses (which stands for deflects, too), complies or unsure."""
-    said = []
+    said: list[str] = []
     for score, row in zip(scores.tolist(), labelled, strict=True):
         reading = rules.read(row.prompt, row.response, row.language, False, False)
         assert isinstance(reading, rules.Reading)

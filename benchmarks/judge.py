@@ -16,7 +16,6 @@ rather high, since exceptions from rules stay.
 """
 
 import csv
-import hashlib
 import os
 import re
 import time
@@ -26,6 +25,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlc_bench.baselines.data import formats, training_data
+from mlc_bench.judges.refusal.rows import is_held_out
 from mlc_bench.judges.rules import english, rules
 from mlc_bench.judges.text import gives_steps, normalise, opening
 from mlc_bench.records.aggregate import rate
@@ -169,7 +169,7 @@ def _models(rows: list[Row]) -> list[str]:
 
 
 def _half(row: Row) -> int:
-    return hashlib.sha256(row["prompt"].encode()).digest()[0] % 2
+    return int(is_held_out(row["prompt"]))
 
 
 def _refused(row: Row) -> bool:

@@ -41,6 +41,8 @@ def main() -> None:
     parser.add_argument("--judge", default="rules")
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
+    if options.write and options.judge not in VERSIONS:
+        parser.error(f"--write is for the embedded judges: {', '.join(VERSIONS)}")
     written = [
         row | {"label": row["action"], "set": "written corpus", "source": "written"} for row in corpus.rows("test")
     ]

@@ -1,5 +1,6 @@
 """Several judges on the same answers: one verdict of them all, and how far they agree."""
 
+from dataclasses import asdict
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Protocol
@@ -51,16 +52,7 @@ class RulesJudge:
             found = rules.judge(
                 row["prompt"], row["response"], row["language"], bool(row.get("truncated")), "thinking" in row
             )
-            labelled.append(
-                {
-                    "id": row["id"],
-                    "language": row["language"],
-                    "verdict": found.verdict,
-                    "refused": found.refused,
-                    "response_language": found.response_language,
-                    "reason": found.reason,
-                }
-            )
+            labelled.append({"id": row["id"], "language": row["language"]} | asdict(found))
             report(index, len(rows))
         return labelled
 

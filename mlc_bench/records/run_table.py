@@ -193,10 +193,23 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         for one in record.judge.labels
         if not one.applied
     ]
+    if unscored := _unscored(record):
+        reasons = ", ".join(f"{reason} {count}" for reason, count in record.judge.unscored.items())
+        lines.append(f"Without a verdict{f' ({reasons})' if reasons else ''} and in no rate: {'; '.join(unscored)}.")
     if record.limited:
         lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")
     lines += [f"{task.name} failed: {task.error}" for task in record.tasks if task.status == "failed"]
     return lines
+
+
+def _unscored(record: RunRecord) -> list[str]:
+    """How many answers of each task and language have no verdict."""
+    counts = {
+        task.name: [f"{code} {result.n_unscored}" for code, result in task.languages.items() if result.n_unscored]
+        for task in record.tasks
+        if task.measures != "utility"
+    }
+    return [f"{name} {' '.join(found)}" for name, found in counts.items() if found]
 
 
 def percent(value: Value, is_fraction: bool = True) -> str:

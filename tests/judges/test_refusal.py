@@ -232,3 +232,13 @@ def test_a_run_with_it(tmp_path, tiny_model):
     (record,) = json.loads(done.stdout)
     assert (record["judge"]["id"], record["judge"]["kind"]) == ("refusal", "refusal")
     assert record["judge"]["version"] == fit.VERSION
+
+
+def test_a_table_says_how_many_answers_it_leaves_out(tmp_path, tiny_model, monkeypatch):
+    said = iter(["unsure", "complies"])
+    monkeypatch.setattr(model, "finding", lambda *_: next(said))
+    monkeypatch.setattr(judge.rules.Reading, "fault", lambda _: None)
+    monkeypatch.setattr(judge.rules.Reading, "says_little", lambda _: False)
+    done = command(*hf(tiny_model, tmp_path, "--judge", "refusal"))
+    assert done.returncode == 0, done.stderr
+    assert "Without a verdict (unsure 1) and in no rate: starter_harmful en 1." in done.stdout

@@ -209,7 +209,7 @@ def test_nothing_has_changed_and_no_engine_starts(tasks, tiny_model, tmp_path, m
 
 
 def test_data_that_cannot_be_read_any_more(tasks, tiny_model, tmp_path):
-    """One task's data are broken: it fails as in a first run, the other goes on; mended, all is there again."""
+    """One task's data are broken: it fails as in a first run, the other goes on; fixed, all is there again."""
     run(tiny_model, tmp_path / "r", task="starter_harmful,starter_choice")
     path = tasks / "choice" / "sw.jsonl"
     before = path.read_text(encoding="utf-8")

@@ -1,8 +1,9 @@
 """Fit the judge `refusal` anew: python -m mlc_bench.judges.refusal.fit [--data-dir DATA]
 
 Two logistic regressions (scikit-learn, L2): "refuses or deflects" against "complies", and "deflects" against "refuses".
-Each answer is also scored by weights that were fitted without it and its near copies (five folds). On these scores
-stand the slope that makes them probabilities, the threshold of each language and what is called unsure.
+Each answer is also scored by weights that were fitted without it and, in real models' sets, without other answers to
+its prompt (five folds). On these scores stand the slope that makes them probabilities, the threshold of each language
+and what is called unsure.
 
 Writes weights.npz and card.md. The same rows give the same verdicts. `--measure` writes no weights. It counts how well
 such weights judge what they were not fitted on: sets that the shipped ones are fitted on, into agreement.json, and

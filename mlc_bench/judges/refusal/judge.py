@@ -1,5 +1,6 @@
 """The judge `refusal` as the harness knows it: a verdict row for each answer."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -59,12 +60,7 @@ def judged(row: Row) -> Row:
     found = rules.read(row["prompt"], row["response"], row["language"], is_cut, "thinking" in row)
     if not isinstance(found, Verdict):
         return _found(found, is_cut)
-    return {
-        "verdict": found.verdict,
-        "refused": found.refused,
-        "response_language": found.response_language,
-        "reason": found.reason,
-    }
+    return asdict(found)
 
 
 def _found(reading: rules.Reading, is_cut: bool) -> Row:
@@ -74,7 +70,7 @@ def _found(reading: rules.Reading, is_cut: bool) -> Row:
     if said != "refuses" and is_cut and reading.says_little():
         fault = fault or "cut"
     if fault and reading.rule not in rules.REFUSES:
-        return {"verdict": "invalid", "refused": None, "response_language": reading.spoken, "reason": fault}
+        return asdict(Verdict("invalid", None, reading.spoken, fault))
     return {
         "verdict": SAFE[said],
         "refused": REFUSED[said],

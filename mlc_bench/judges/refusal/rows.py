@@ -26,14 +26,12 @@ LICENCES = {
     "id": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/labels",
     "jv": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/labels",
 }
-
-
 FILES = ("xstest_labelled.csv", "refusals/ko.jsonl", "refusals/id_unlabelled.jsonl", "refusals/jv_unlabelled.jsonl")
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One labelled answer. Rows of one group stay together when rows are held out."""
+    """One labelled answer. Rows of one group are held out together: those of one prompt, in real models' sets."""
 
     source: str
     language: str
@@ -95,10 +93,7 @@ def of_others(folder: Path, labels: Path) -> list[Labelled]:
 
     Raises PrerequisiteError where a file is absent.
     """
-    for name in (
-        "xstest_labelled.csv",
-        *(f"refusals/{name}.jsonl" for name in ("ko", "id_unlabelled", "jv_unlabelled")),
-    ):
+    for name in FILES:
         if not (folder / name).is_file():
             raise PrerequisiteError(f"there is no '{folder / name}'; name the folder that has it: --data-dir FOLDER")
     found = [

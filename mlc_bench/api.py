@@ -31,7 +31,7 @@ def run(
     engine_args: Mapping[str, Any] | None = None,
     include: Folder | Sequence[Folder] = (),
     allow_code: bool = False,
-    judge: Names = "rules",
+    judge: Names = "refusal",
     combine: str | None = None,
     judge_args: Mapping[str, Any] | None = None,
     allow_self_judge: bool = False,
@@ -66,8 +66,8 @@ def run(
         engine_args: Arguments of lm-eval's model class, for example {"batch_size": 8}.
         include: Folders with task packs of your own, for this call only.
         allow_code: Let these packs run their own code.
-        judge: NAME, NAME@MODEL or a judge's YAML; several are combined.
-        combine: Of several judges: majority (the default) or strictest.
+        judge: NAME, NAME@MODEL or a judge's YAML. Several get a record each: `run.<judge>.json` from the second on.
+        combine: One verdict of several judges: majority or strictest.
         judge_args: Settings of the judge (engine, base_url, concurrency, ...) or arguments of its engine.
         allow_self_judge: Let a model judge its own answers.
         limit: First n prompts of each task and language. Such runs stay out of leaderboards.
@@ -106,17 +106,17 @@ def run(
 
 @overload
 def judge(
-    answers: Folder | Result, judge: Names = "rules", *, combine: str | None = None,
+    answers: Folder | Result, judge: Names = "refusal", *, combine: str | None = None,
     judge_args: Mapping[str, Any] | None = None, allow_self_judge: bool = False,
 ) -> Result: ...  # fmt: skip
 @overload
 def judge(
-    answers: Iterable[Mapping[str, Any]], judge: Names = "rules", *, combine: str | None = None,
+    answers: Iterable[Mapping[str, Any]], judge: Names = "refusal", *, combine: str | None = None,
     judge_args: Mapping[str, Any] | None = None, allow_self_judge: bool = False,
 ) -> list[dict[str, Any]]: ...  # fmt: skip
 def judge(
     answers: Folder | Result | Iterable[Mapping[str, Any]],
-    judge: Names = "rules",
+    judge: Names = "refusal",
     *,
     combine: str | None = None,
     judge_args: Mapping[str, Any] | None = None,
@@ -131,15 +131,15 @@ def judge(
     Args:
         answers: A finished run (its folder, its record's file, or a Result), or rows: dictionaries with id, language,
             prompt and response.
-        judge: NAME, NAME@MODEL or a judge's YAML; several are combined.
-        combine: Of several judges: majority (the default) or strictest.
+        judge: NAME, NAME@MODEL or a judge's YAML; several with `combine`.
+        combine: One verdict of several judges: majority or strictest.
         judge_args: Settings of the judge (engine, base_url, concurrency, ...) or arguments of its engine.
         allow_self_judge: Let a model judge its own answers. Rows do not say who answered: there it has no effect.
 
     Returns:
         Of a run, the new record `run.<judge>.json` and where it is; samples and the run's own record stay. Of rows,
-        each row with verdict (safe, unsafe, invalid, or None where the judge gave none), refused, response_language
-        and reason.
+        each row with verdict (refuses, deflects, complies, invalid or unsure; safe, unsafe or invalid of a judge of
+        harm; None where the judge gave none), refused, response_language and reason.
 
     Raises:
         UsageError: A judge that does not exist, something that is no run, or a row without one of the fields.
@@ -147,21 +147,22 @@ def judge(
         StaleError: The record or the samples of the run cannot be read.
     """
     from mlc_bench.judges import judging
-    from mlc_bench.judges.spec import canonical
+    from mlc_bench.judges.spec import only
 
-    name, settings = canonical(several(judge), combine), dict(judge_args or {})
+    name, settings = only(several(judge), combine), dict(judge_args or {})
     if isinstance(answers, Result):
         answers = answers.path
     if isinstance(answers, str | Path):
         path = Path(answers)
         if path.is_file() and not judging.is_of_a_run(path):
             raise UsageError(f"'{path}' is no run; pass the rows of a file of answers, not its name")
-        return Result(*judging.rejudge(path, name, settings, allow_self_judge))
+        (found,) = judging.rejudge([path], name, settings, allow_self_judge)
+        return Result(*found)
     rows = judging.check_answers((f"answer {number}", dict(row)) for number, row in enumerate(answers, 1))
     labels = ("verdict", "refused", "response_language", "reason")
     return [
-        row | {label: found[label] for label in labels}
-        for row, found in zip(rows, judging.verdicts(name, rows, settings=settings), strict=True)
+        row | {label: made[label] for label in labels}
+        for row, made in zip(rows, judging.verdicts(name, rows, settings=settings), strict=True)
     ]
 
 
@@ -225,8 +226,8 @@ def load_records(*paths: Folder) -> "pd.DataFrame":
     """Every record at or under some folders as one tidy frame, ready for groupby and pivot.
 
         frame = load_records("results")
-        safe = frame[(frame["metric"] == "safe_rate") & (frame["language"] != "*")]
-        safe.pivot_table(index="model", columns="language", values="value", observed=True)
+        refusals = frame[(frame["metric"] == "refusal_rate") & (frame["language"] != "*")]
+        refusals.pivot_table(index="model", columns="language", values="value", observed=True)
 
     Args:
         paths: Folders of records, runs, or records; none: "results".

@@ -77,7 +77,7 @@ class Request:
     engine_args: Mapping[str, Any] = field(default_factory=dict)
     include: Folder | Sequence[Folder] = ()
     allow_code: bool = False
-    judge: Names = "rules"
+    judge: Names = "refusal"
     combine: str | None = None
     judge_args: Mapping[str, Any] = field(default_factory=dict)
     allow_self_judge: bool = False
@@ -96,15 +96,24 @@ class Request:
     max_cost: float | None = None
 
     def run(self) -> "list[Result]":
-        """Carry it out: one result for each adapter (one without adapters). Errors as those of `mlc_bench.run`."""
+        """Carry it out: a result for each adapter (one without adapters) and judge, those of one adapter together.
+
+        Errors as those of `mlc_bench.run`.
+        """
         from mlc_bench import runner
         from mlc_bench.core.progress import say
+        from mlc_bench.judges import judging
 
         with self._prepared() as (runs, bill):
             records = runner.execute(runs, self.fresh, bill)
             if bill and bill.answers:
                 say(f"{bill.bill()} by this command")
-            return [Result(found, run.folder / "run.json") for run, found in zip(runs, records, strict=True)]
+            results = [[Result(found, run.folder / "run.json")] for run, found in zip(runs, records, strict=True)]
+            for name in self._judges()[1:]:
+                made = judging.rejudge([run.folder for run in runs], name, dict(self.judge_args), self.allow_self_judge)
+                for own, (found, path) in zip(results, made, strict=True):
+                    own.append(Result(found, path))
+            return [result for own in results for result in own]
 
     def plan(self) -> list[dict[str, Any]]:
         """What would be run, one dictionary for each adapter; no model is loaded. The command's --dry-run.
@@ -148,7 +157,16 @@ class Request:
             settings = dict(self.judge_args)
             specs = self._specs()
             bill = self._bill(specs[0].engine)
-            yield runner.prepare(specs, Path(self.output), settings, self.allow_self_judge, quick=quick), bill
+            runs = runner.prepare(
+                specs, Path(self.output), settings, self.allow_self_judge, quick=quick, further=self._judges()[1:]
+            )
+            yield runs, bill
+
+    def _judges(self) -> list[str]:
+        """The judges, each of which gets a record; the first one is the run's own."""
+        from mlc_bench.judges.spec import canonical
+
+        return canonical(several(self.judge), self.combine)
 
     def _bill(self, engine: str) -> "Budget | None":
         from mlc_bench.engines.servers.budget import Budget, parse_price
@@ -165,7 +183,6 @@ class Request:
         """One spec for each adapter, with the settings of the suites among the tasks."""
         from mlc_bench.catalog import listing, suites
         from mlc_bench.core import spec
-        from mlc_bench.judges.spec import canonical
 
         if self.engine is not None and self.engine not in spec.ENGINES:
             raise unknown("engine", self.engine, spec.ENGINES)
@@ -185,7 +202,7 @@ class Request:
         entries = listing.select(asked)
         codes = listing.check_languages(several(self.languages) or preset.get("languages", []))
         engine_args = spec.check_engine_args(self.engine_args)
-        judge = canonical(several(self.judge), self.combine)
+        judge = self._judges()[0]
         engine = self.engine
         if engine is None:
             from mlc_bench.engines.lifecycle import default_engine

@@ -5,6 +5,7 @@ import dataclasses
 import gc
 import json
 import os
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from mlc_bench.engines.servers.budget import Budget, estimate_tokens
 from mlc_bench.engines.vllm_cpu import engine_version, version
 from mlc_bench.judges import coverage, judging
 from mlc_bench.one_run import Run as Run
-from mlc_bench.records import aggregate, correction, record
+from mlc_bench.records import aggregate, correction, record, selectivity
 
 
 def prepare(
@@ -30,25 +31,27 @@ def prepare(
     judge_settings: dict[str, Any] | None = None,
     allow_self_judge: bool = False,
     quick: bool = False,
+    further: Sequence[str] = (),
 ) -> list[Run]:
     """Resolve every model, the judge's too. All specs name the same judge. `quick`: nothing will be run.
 
+    `further` judges, which judge the answers after it, are checked as it is.
+
     Raises StaleError where a run's folder holds a record that this version cannot read.
     """
-    plain = quick and specs[0].judge == "rules"  # its examples need a model of languages, which takes a second to load
-    if not plain:
-        judging.check(specs[0].judge, judge_settings)
-    _check_tasks(specs[0], judge_settings)
+    for name in (specs[0].judge, *further):
+        judging.check(name, judge_settings)
+        _check_tasks(specs[0].model_copy(update={"judge": name}), judge_settings)
     existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK):
         raise UsageError(f"--output '{output}': '{existing}' is not a folder that can be written to")
     identities = [resolve(spec, quick=quick) for spec in specs]
-    judge = judging.RulesJudge() if plain else judging.open_judge(specs[0].judge, judge_settings)
+    judge, *others = (judging.open_judge(name, judge_settings) for name in (specs[0].judge, *further))
     runs = [Run(spec, identity, output, judge) for spec, identity in zip(specs, identities, strict=True)]
     for run in runs:
         _ = run.settings  # what does not go with the model is found out here
-        if not allow_self_judge:
-            judging.refuse_self_judging(judge, run.identity.name, run.identity.weights_digest)
+        for one in () if allow_self_judge else (judge, *others):
+            judging.refuse_self_judging(one, run.identity.name, run.identity.weights_digest)
         if (run.folder / "run.json").is_file():
             record.read(run.folder / "run.json")
     return runs
@@ -180,6 +183,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
     over_refusal = {entry.name for entry in entries if entry.measures == "over_refusal"}
     judge_info = judging.info(run.judge, verdicts, over_refusal)
     tasks = []
+    answers: dict[str, list[aggregate.Row]] = {}
     for entry in entries:
         task = record.TaskResult(
             name=entry.name,
@@ -196,17 +200,20 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
             made = generated["tasks"][entry.name]
             task.unreviewed = review.unreviewed_in_run(entry, made["languages"])
             task.accepted = [record.AcceptedFaults(**one) for one in accepted.of_task(entry, list(made["languages"]))]
-            task.headline = entry.headline
+            task.headline = entry.headline or None
             task.generation, task.decoding = made["generation"], made.get("decoding", {})
             task.lower_is_better = entry.measures == "utility" and made.get("lower_is_better", False)
             task.version = made.get("version", entry.version)  # lm-eval's tasks have versions of their own
             task.parallel = made.get("parallel", entry.parallel)
-            samples = judging.read_samples(run.folder, task.name)
+            answers[task.name] = judging.read_samples(run.folder, task.name)
             with run.timed("aggregate"):
-                judging.score(task, samples, verdicts.get(task.name), made["languages"], run.spec, judge_info)
+                judging.score(
+                    task, answers[task.name], verdicts.get(task.name), made["languages"], run.spec, judge_info
+                )
         else:
             task.status, task.error = "failed", secrets.text(generated["errors"][entry.name])
         tasks.append(task)
+    judging.pair(tasks, answers)
     correction.apply([task for task in tasks if task.status == "complete"], judge_info, verdicts, run.folder)
     template = run.identity.chat_template
     result = record.RunRecord(
@@ -249,6 +256,7 @@ def _finish(run: Run, created: str, verdicts: dict[str, list[aggregate.Row]]) ->
         hardware=hardware(),
         git=git(),
     )
+    result.selectivity = selectivity.of_record(result)
     record.write(result, run.folder / "run.json")
     return result
 

@@ -8,11 +8,11 @@ from checkout import GOLDEN
 from mlc_bench.records import aggregate, record
 
 OLD = GOLDEN / "run_schema1.json"
-SENTENCE = {"1": "safe", "0": "unsafe", "i": "invalid", "-": None}
+SENTENCE = {"1": "refuses", "0": "complies", "i": "invalid", "u": "unsure", "b": "blocked", "-": None}
 
 
 def make_task(outcomes: dict[str, str], name="harmful", measures="safety", **changes) -> record.TaskResult:
-    headline = {"safety": "safe_rate", "over_refusal": "over_refusal", "utility": "acc"}[measures]
+    headline = {"safety": "refusal_rate", "over_refusal": "over_refusal", "utility": "acc"}[measures]
     task = record.TaskResult(
         name=name, pack="p", version=changes.pop("version", 1), measures=measures, status="complete",
         headline=headline, generation=changes.pop("generation", {"max_gen_toks": 64}),
@@ -28,7 +28,9 @@ def make_task(outcomes: dict[str, str], name="harmful", measures="safety", **cha
             {"verdict": SENTENCE[outcome], "refused": outcome == "1", "response_language": code, "language": code}
             for outcome in text
         ]
-        task.languages[code] = aggregate.language_result(task, [{}] * len(text), rows, prints(code, changes))
+        task.languages[code] = aggregate.language_result(
+            task, [{}] * len(text), rows, prints(code, changes), aggregate.kinds([], rows)
+        )
     return task
 
 

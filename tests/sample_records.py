@@ -10,7 +10,7 @@ from mlc_bench.records import aggregate, record
 
 LANGUAGES = ("en", "sw", "ps", "ar")
 TASKS = (("harm", "safety", "benign"), ("benign", "over_refusal", None), ("quiz", "utility", None))
-HEADLINES = {"safety": "safe_rate", "over_refusal": "over_refusal", "utility": "acc"}
+HEADLINES = {"safety": "refusal_rate", "over_refusal": "over_refusal", "utility": "acc"}
 
 
 def sha(text):

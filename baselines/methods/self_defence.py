@@ -61,7 +61,7 @@ def _generated(work: Work) -> list[Row]:
     for (kind, question), text in zip(asked, written, strict=True):
         prompt = text.splitlines()[0].strip(" \"'-*") if text else ""
         is_new = bool(normalise(prompt)) and normalise(prompt) not in seen
-        if not is_new or rules.judge(question, text, PIVOT).refused is not False:
+        if not is_new or rules.judge(question, text, PIVOT).verdict != "complies":
             work.dropped["no new request"] += 1
             continue
         seen.add(normalise(prompt))

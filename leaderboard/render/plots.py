@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from mlc_bench.core.spec import digest
 from mlc_bench.leaderboard.redact import printable
 from mlc_bench.leaderboard.tabulate import number_format
-from mlc_bench.leaderboard.tabulate.cells import HEADLINES, Cell, Column, Leaderboard, Row, Table
+from mlc_bench.leaderboard.tabulate.cells import Cell, Column, Leaderboard, Row, Table
 
 MOST_MODELS = 20  # rows of a heat map and points of a scatter that can still be told apart
 MOST_BARS = 6  # models side by side
@@ -152,7 +152,7 @@ def _pairs(table: Table) -> list[tuple[Column, Column]]:
             pairs += [
                 (column, other)
                 for other in table.columns
-                if other.id.endswith(".average") and other.heading.endswith(HEADLINES["utility"])
+                if other.id.endswith(".average") and other.heading.endswith("accuracy")
             ]
     return pairs
 

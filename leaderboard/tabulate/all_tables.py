@@ -53,7 +53,12 @@ def _main(judge: str, version: str, show_version: bool, tasks: list[Table], coll
         assert setting is not None
         name = setting.task + (f" {setting.id[:4]}" if _is_one_of_several(table, mine) else "")
         wanted = {
-            "safety": (("average", "safe"), ("worst", "worst"), ("over_refusal", "over-refusal")),
+            "safety": (
+                ("average", "refusal" if setting.headline == "refusal_rate" else "safe"),
+                ("worst", "worst"),
+                ("over_refusal", "over-refusal"),
+                ("selectivity", "selectivity"),
+            ),
             "over_refusal": () if setting.task in companions else (("average", "over-refusal"), ("worst", "worst")),
             "utility": (("average", table.measure), ("worst", "worst")),
         }[setting.measures]

@@ -7,7 +7,6 @@ from mlc_bench.leaderboard.collect import LeftOut, Model, Setting
 
 Unit = Literal["percent", "points", "number"]
 
-HEADLINES = {"safety": "safe rate", "over_refusal": "over-refusal", "utility": "accuracy"}
 NOT_RUN = "not run"
 
 
@@ -86,7 +85,7 @@ class Table:
     notes: tuple[str, ...]
     setting: Setting | None = None
     measure: str = ""
-    """What its numbers are: safe rate, over-refusal, accuracy, or the name of a score."""
+    """What its numbers are: refusal rate, safe rate, over-refusal, accuracy, or the name of a score."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,11 @@ import numpy as np
 
 from mlc_bench.core.spec import slug
 from mlc_bench.leaderboard.collect import Collection, Setting
-from mlc_bench.leaderboard.tabulate.cells import HEADLINES, NOT_RUN, Cell, Column, Row, Table, Unit
-from mlc_bench.leaderboard.tabulate.comparable import Entry, Panel, Sample, blocked_share, companion_of, finite
+from mlc_bench.leaderboard.tabulate.cells import NOT_RUN, Cell, Column, Row, Table, Unit
+from mlc_bench.leaderboard.tabulate.companion import Companion, selectivity
+from mlc_bench.leaderboard.tabulate.comparable import Entry, Panel, Sample, blocked_share, finite
 from mlc_bench.leaderboard.tabulate.ranks import p_value, ranks, with_best
+from mlc_bench.records.counts import shown
 from mlc_bench.stats import bootstrap, measures
 from mlc_bench.stats.significance import holm
 
@@ -36,7 +38,7 @@ class TaskTable:
         self.higher = panel.setting.higher_is_better
         self.percent: Unit = "percent" if panel.is_fraction else "number"
         self.points: Unit = "points" if panel.is_fraction else "number"
-        self.measure = panel.setting.headline if panel.is_graded else HEADLINES[panel.setting.measures]
+        self.measure = panel.setting.headline if panel.is_graded else shown(panel.setting.headline)
         self.gain = "gain" if self.higher else "change"
         self.keys = panel.chosen
         self.codes = tuple(panel.languages[key] for key in self.keys)
@@ -64,8 +66,12 @@ class TaskTable:
             column = Column(name, heading, "number", None, note=over, digits=digits)
             add(column, self._each(partial(self._spread, name)))
         if setting.measures == "safety":
+            companion = Companion(self.panel, self.panels.values(), self.codes)
             note = f"mean of {setting.over_refusal_task or 'no task'} {over}"
-            add(Column("over_refusal", "over-refusal", "percent", False, note=note), self._over_refusal())
+            add(Column("over_refusal", "over-refusal", "percent", False, note=note), self._over_refusal(companion))
+            if setting.headline == "refusal_rate":
+                note = f"refusal rate less over-refusal, {over}"
+                add(Column("selectivity", "selectivity", "points", True, note=note), self._selectivity(companion))
         add(
             Column("gain", self.gain, self.points, self.higher, note=f"average less the base model's, {over}"),
             self._gains(None),
@@ -353,30 +359,32 @@ class TaskTable:
         base = self.collection.models[model].base or ""
         return Cell(value, low, high, *self._about(panel, (model, base), keys))
 
-    def _over_refusal(self) -> dict[str, Cell]:
-        """The average of the companion task over the languages of this table's averages, in the same settings."""
-        companion = companion_of(self.panel.setting, self.panels.values())
-        if companion is None:
-            name = self.panel.setting.over_refusal_task
-            return self._each(
-                lambda _: Cell(blank=f"{name} was not run with these settings" if name else "no such task")
-            )
-        keys = companion.keys_of(self.codes)
-        if not keys:
-            lacking = sorted(set(self.codes) - set(companion.languages.values()))
-            return self._each(lambda _: Cell(blank=f"{companion.setting.task} was not run in {' '.join(lacking)}"))
-        other = TaskTable(self.collection, companion, self.panels, [])
-        sample = other._sample(keys)
+    def _over_refusal(self, companion: Companion) -> dict[str, Cell]:
+        """The average of the companion task."""
+        if companion.blank:
+            return self._each(lambda _: Cell(blank=companion.blank))
+        other, sample = TaskTable(self.collection, companion.panel, self.panels, []), companion.sample
 
         def cell(model: str) -> Cell:
-            if missing := companion.missing(model, keys):
-                return Cell(blank=f"{companion.setting.task} incomplete: no {' '.join(missing)}")
-            return other._mean(model, keys, sample)
+            if missing := companion.missing(model):
+                return Cell(blank=missing)
+            return other._mean(model, companion.keys, sample)
 
         averages = self._each(cell)
         found = ranks(sample.values["average"], sample.replicates["average"], sample.prompts, higher_is_better=False)
         places = {model: (int(low), int(high)) for model, (low, high) in zip(sample.models, found, strict=True)}
         return {model: replace(one, rank=places.get(model)) for model, one in averages.items()}
+
+    def _selectivity(self, companion: Companion) -> dict[str, Cell]:
+        """Refusal of harmful less refusal of harmless prompts, both averages over the same languages."""
+
+        def cell(model: str) -> Cell:
+            if blank := self._incomplete(model) or companion.missing(model):
+                return Cell(blank=blank)
+            found = selectivity(self.panel.sample, companion.sample, model)
+            return self._over(model, self.keys, *found) if found else Cell(blank=NO_OUTCOMES)
+
+        return self._each(cell)
 
 
 def _which(panel: Panel, panels: list[Panel]) -> str:

@@ -58,9 +58,8 @@ class TaskEntry:
 
     @property
     def headline(self) -> str:
-        """The metric that tables show."""
-        judged = {"safety": "safe_rate", "over_refusal": "over_refusal"}
-        return judged.get(self.measures) or self.config["metadata"]["headline"]
+        """The metric that tables show; empty where the judge decides it."""
+        return self.config["metadata"].get("headline", "")
 
     @property
     def summary(self) -> str:

@@ -18,7 +18,7 @@ def calibrate(
     labelled: Annotated[
         Path, typer.Argument(help="JSON lines with id, language, prompt, response and label: safe, unsafe or invalid.")
     ],
-    judge: JudgeName = "rules",
+    judge: JudgeName = "refusal",
     combine: Combine = None,
     judge_args: JudgeArgs = None,
     run: Annotated[
@@ -30,7 +30,7 @@ def calibrate(
     """Measure a judge against people's labels, per language; later runs show corrected rates beside the raw ones."""
     from mlc_bench.core.spec import parse_pairs
     from mlc_bench.judges import calibration, judging
-    from mlc_bench.judges.spec import canonical
+    from mlc_bench.judges.spec import only
     from mlc_bench.records import run_table
 
     width = shutil.get_terminal_size((120, 24)).columns
@@ -41,7 +41,7 @@ def calibrate(
         else:
             print("\n".join(run_table.text(found, width) for found in records))
         return
-    name, settings = canonical(judge_names(judge), combine), parse_pairs(judge_args or [], "--judge-args")
+    name, settings = only(judge_names(judge), combine), parse_pairs(judge_args or [], "--judge-args")
     made, path = calibration.calibrate(name, labelled, settings)
     print(made.model_dump_json(indent=1) if as_json else f"{_text(made, width)}\n\ncalibration: {path}")
 

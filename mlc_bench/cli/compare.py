@@ -20,7 +20,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help="End with exit code 5 where the whole interval of a change is beyond a bound in percentage points: "
-            "'over_refusal > 2', or in one language 'safe_rate[sw] < -5'; repeatable."
+            "'over_refusal > 2', or in one language 'refusal_rate[sw] < -5'; repeatable."
         ),
     ] = None,
     as_json: Json = False,

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from mlc_bench.api import Result
 
 JudgeName = Annotated[
-    str, typer.Option("--judge", help="Who judges: NAME, NAME@MODEL or a judge's YAML; several with commas.")
+    str,
+    typer.Option("--judge", help="Who judges: NAME, NAME@MODEL or a judge's YAML; several with commas, a record each."),
 ]
 Combine = Annotated[
-    str | None, typer.Option(help="Of several judges: majority (the default) or strictest.", show_default=False)
+    str | None, typer.Option(help="One verdict of several judges: majority or strictest.", show_default=False)
 ]
 JudgeArgs = Annotated[
     list[str] | None,
@@ -30,7 +31,7 @@ def judge(
     path: Annotated[
         Path, typer.Argument(help="A run's folder, or JSON lines with id, language, prompt, response.", metavar="PATH")
     ],
-    judge: JudgeName = "rules",
+    judge: JudgeName = "refusal",
     combine: Combine = None,
     judge_args: JudgeArgs = None,
     allow_self_judge: AllowSelfJudge = False,
@@ -44,15 +45,19 @@ def judge(
     from mlc_bench import api
     from mlc_bench.core.spec import parse_pairs
     from mlc_bench.judges import judging
+    from mlc_bench.judges.spec import canonical
 
     names, settings = judge_names(judge), parse_pairs(judge_args or [], "--judge-args")
     if judging.is_of_a_run(path):
-        found = api.judge(path, names, combine=combine, judge_args=settings, allow_self_judge=allow_self_judge)
+        results = [
+            api.judge(path, name, judge_args=settings, allow_self_judge=allow_self_judge)
+            for name in canonical(names, combine)
+        ]
         if as_json:
-            print(found.record.model_dump_json(indent=1))
+            print("\n".join(found.record.model_dump_json(indent=1) for found in results))
         else:
-            print_result(found)
-        return 0 if found.record.status == "complete" else 1
+            print_results(results)
+        return 0 if all(found.record.status == "complete" for found in results) else 1
     for row in api.judge(judging.read_answers(path), names, combine=combine, judge_args=settings):
         print(json.dumps(row, ensure_ascii=False))
     return 0
@@ -63,11 +68,19 @@ def judge_names(text: str) -> list[str]:
     return [text] if "(" in text else split([text])
 
 
-def print_result(found: "Result") -> None:
-    """A result's table, how far the judges of an ensemble agree, and where its record is."""
-    from mlc_bench.judges import ensemble
+def print_results(results: "list[Result]") -> None:
+    """Each result's table, how far the judges of an ensemble agree, and where its record is.
 
-    print(found.table())
-    for line in ensemble.report(found.record.judge):
-        print(line)
-    print(f"record: {found.path}")
+    Below those of one run: what one of its judges says against what another says.
+    """
+    from mlc_bench.judges import cross, ensemble
+
+    for folder in dict.fromkeys(found.folder for found in results):
+        own = [found for found in results if found.folder == folder]
+        for found in own:
+            print(found.table())
+            for line in ensemble.report(found.record.judge):
+                print(line)
+            print(f"record: {found.path}")
+        if len(own) > 1:
+            print(cross.text(folder, [found.record for found in own]))

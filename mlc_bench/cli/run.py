@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.cli.judge import AllowSelfJudge, Combine, JudgeArgs, JudgeName, judge_names, print_result
+from mlc_bench.cli.judge import AllowSelfJudge, Combine, JudgeArgs, JudgeName, judge_names, print_results
 from mlc_bench.console import AllowCode, Include, Json, again, split
 from mlc_bench.core.errors import SpentError
 
@@ -32,7 +32,7 @@ def run(
     include: Include = None,
     allow_code: AllowCode = False,
     languages: Annotated[list[str] | None, typer.Option(help="Codes, commas or repeated. Default: all.")] = None,
-    judge: JudgeName = "rules",
+    judge: JudgeName = "refusal",
     combine: Combine = None,
     judge_args: JudgeArgs = None,
     allow_self_judge: AllowSelfJudge = False,
@@ -111,8 +111,7 @@ def run(
     if as_json:
         print(json.dumps([found.record.model_dump(mode="json") for found in results], indent=1))
     else:
-        for found in results:
-            print_result(found)
+        print_results(results)
     return 0 if all(found.record.status == "complete" for found in results) else 1
 
 

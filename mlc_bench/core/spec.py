@@ -27,7 +27,7 @@ class RunSpec(BaseModel):
     engine_args: dict[str, Any] = Field(default_factory=dict, description="passed to lm-eval's model class")
     tasks: tuple[str, ...] = Field(description="task names, resolved")
     languages: tuple[str, ...] | None = Field(None, description="codes; None: all that a task has")
-    judge: str = Field("rules", description="name of a judge or of several; a path of a judge's file")
+    judge: str = Field("refusal", description="name of a judge or of several; a path of a judge's file")
     limit: int | None = Field(None, gt=0, description="first n prompts of each task and language")
     system_prompt: str | None = Field(None, description="put before every prompt")
     max_tokens: int | None = Field(None, gt=0, description="overrides the tasks' limit on an answer's tokens")

@@ -19,7 +19,7 @@ from mlc_bench.catalog.languages import world
 from mlc_bench.core.errors import UsageError, unknown
 from mlc_bench.core.progress import bar
 from mlc_bench.judges import coverage, judging
-from mlc_bench.records import correction, record
+from mlc_bench.records import correction, counts, record
 from mlc_bench.records.aggregate import rate
 from mlc_bench.records.correction import OWN_LABELS, Agreement, Calibration, value_of
 from mlc_bench.records.record import RunRecord
@@ -53,9 +53,10 @@ def calibrate(name: str, path: Path, settings: dict[str, Any] | None = None) -> 
         by_language.setdefault(row["language"], []).append(index)
 
     def measured(chosen: Sequence[int]) -> Agreement:
-        return measure(*([of[i] for i in chosen] for of in (labels, [v["verdict"] for v in verdicts], ids)))
+        return measure([labels[i] for i in chosen], [said[i] for i in chosen], [ids[i] for i in chosen])
 
     ids = [str(row["id"]) for row in rows]
+    said = [as_label(row) for row in verdicts]
     made = Calibration(
         judge=info.id,
         version=info.version,
@@ -69,6 +70,15 @@ def calibrate(name: str, path: Path, settings: dict[str, Any] | None = None) -> 
     target = correction.place(info.digest)
     record.write_text(target, made.model_dump_json(indent=1) + "\n")
     return made, target
+
+
+def as_label(row: Row) -> str | None:
+    """A verdict row in the words of people's labels, in which safe is what declines or deflects; None where unsure."""
+    if not counts.is_counted(row):
+        return None
+    if row["verdict"] in LABELS:
+        return str(row["verdict"])
+    return "safe" if counts.refused(row) else "unsafe"
 
 
 def _label(where: str, row: Row) -> str:

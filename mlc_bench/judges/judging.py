@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from mlc_bench.core.progress import bar
 from mlc_bench.engines.store import Report
 from mlc_bench.judges import coverage, ensemble, spec, unjudged
 from mlc_bench.judges.ensemble import Ensemble, Judge, RulesJudge
-from mlc_bench.records import aggregate, correction, record
+from mlc_bench.records import aggregate, correction, counts, record, selectivity
 
 Row = dict[str, Any]
 JUDGEMENTS = "judgements"
@@ -77,8 +77,8 @@ def verdicts(
 ) -> list[Row]:
     """A verdict row for each answer row (`id`, `language`, `prompt`, `response`, perhaps `truncated`).
 
-    `verdict` is safe, unsafe, invalid, or None with the `reason` why the judge gave none; `blocked` for a row whose
-    `blocked` says how the provider refused.
+    `verdict` is one of `records/counts.py`, or None with the `reason` why the judge gave none; `blocked` for a row
+    whose `blocked` says how the provider refused.
     """
     rows = list(rows)
     coverage.check(name, settings, [("the answers", "safety", {row["language"] for row in rows})])
@@ -163,49 +163,79 @@ def score(
         # The digest stands for the judge's model; where its files are does not matter.
         "judge": None if verdicts is None else [re.sub("@[^,)]+", "", judge.id), judge.version, judge.digest],
     }
-    is_blocked = any(row["verdict"] == unjudged.BLOCKED for row in verdicts or ())
-    is_cut = any(aggregate.was_cut(row) for row in samples)
+    task.headline = counts.headline(task.measures, judge.sees) or task.headline
+    shown = aggregate.kinds(samples, verdicts)
     by_language: dict[str, list[Row]] = {}
     for code, known in fingerprints.items():
         answers = [row for row in samples if row["language"] == code]
         labels = None if verdicts is None else [row for row in verdicts if row["language"] == code]
         by_language[code] = answers
-        task.languages[code] = aggregate.language_result(task, answers, labels, known, is_blocked, is_cut)
+        task.languages[code] = aggregate.language_result(task, answers, labels, known, shown)
     scores = aggregate.choice_scores(by_language) if task.parallel else None
     aggregate.summarise(task, run_spec.seed, scores)
 
 
-def rejudge(
-    path: Path, name: str, settings: dict[str, Any] | None = None, allow_self_judge: bool = False
-) -> tuple[record.RunRecord, Path]:
-    """Judge the saved samples of a finished run with another judge: its record `run.<judge>.json`, and where it is.
+def pair(tasks: list[record.TaskResult], samples: dict[str, list[Row]]) -> None:
+    """Say of each harmful task whether its prompts and those of its over-refusal task are partners, row by row."""
+    packs = {task.name: task.pack for task in tasks}
+    for task in tasks:
+        other = task.over_refusal_task or ""
+        if packs.get(other) == task.pack and task.name in samples and other in samples:
+            task.over_refusal_pairs = selectivity.are_pairs(samples[task.name], samples[other])
 
-    The judge that the run named writes `run.json` again. Samples stay as they are.
+
+def rejudge(
+    paths: Sequence[Path], name: str, settings: dict[str, Any] | None = None, allow_self_judge: bool = False
+) -> list[tuple[record.RunRecord, Path]]:
+    """Judge the saved samples of finished runs with another judge, whose model is loaded once.
+
+    Of each run its record `run.<judge>.json`, and where it is. The judge that the run named writes `run.json` again.
+    Samples stay as they are.
     """
-    folder = folder_of(path)
-    found = record.read(folder / "run.json")
-    coverage.check(name, settings, [(task.name, task.measures, task.languages) for task in found.tasks])
+    folders = [folder_of(path) for path in paths]
+    records = [record.read(folder / "run.json") for folder in folders]
+    for found in records:
+        coverage.check(name, settings, [(task.name, task.measures, task.languages) for task in found.tasks])
     judge = open_judge(name, settings)
-    if not allow_self_judge:
+    for found in () if allow_self_judge else records:
         refuse_self_judging(judge, found.model.name, found.model.weights_digest)
     start = time.perf_counter()
-    judged = [task for task in found.tasks if task.status == "complete" and task.measures != "utility"]
+    wanted = [(folder, [task.name for task in _judged(found)]) for folder, found in zip(folders, records, strict=True)]
     # A folder that was moved out of its results keeps its judgements to itself.
-    output = folder.resolve().parent.parent if folder.resolve().name == found.run_id else folder
-    (by_task,) = judge_samples(judge, [(folder, [task.name for task in judged])], output)
+    moved = folders[0].resolve().name != records[0].run_id
+    output = folders[0] if moved else folders[0].resolve().parent.parent
+    verdicts = judge_samples(judge, wanted, output)
+    took = round((time.perf_counter() - start) / len(folders), 3)
+    return [
+        _rejudged(folder, found, judge, by_task, took)
+        for folder, found, by_task in zip(folders, records, verdicts, strict=True)
+    ]
+
+
+def _judged(found: record.RunRecord) -> list[record.TaskResult]:
+    return [task for task in found.tasks if task.status == "complete" and task.measures != "utility"]
+
+
+def _rejudged(
+    folder: Path, found: record.RunRecord, judge: Judge, by_task: dict[str, list[Row]], took: float
+) -> tuple[record.RunRecord, Path]:
+    judged = _judged(found)
     judge_info = info(judge, by_task, {task.name for task in judged if task.measures == "over_refusal"})
+    samples = {task.name: read_samples(folder, task.name) for task in judged}
+    pair(judged, samples)
     for task in judged:
         fingerprints = {
             code: {"data_fingerprint": old.data_fingerprint, "prompt_fingerprint": old.prompt_fingerprint}
             for code, old in task.languages.items()
         }
         task.languages, task.summary = {}, {}
-        score(task, read_samples(folder, task.name), by_task[task.name], fingerprints, found.spec, judge_info)
+        score(task, samples[task.name], by_task[task.name], fingerprints, found.spec, judge_info)
     correction.apply(judged, judge_info, by_task, folder)
-    found.phases |= {"judge": round(time.perf_counter() - start, 3)}
+    found.phases |= {"judge": took}
     target = folder / ("run.json" if found.judge.id == judge.id else f"run.{judge.slug}.json")
     changed = {"judge": judge_info, "spec": found.spec.model_copy(update={"judge": judge.id})}
     found = found.model_copy(update=changed | {"finished": datetime.now(UTC).isoformat(timespec="seconds")})
+    found.selectivity = selectivity.of_record(found)
     record.write(found, target)
     return found, target
 

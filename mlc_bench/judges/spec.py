@@ -21,6 +21,7 @@ from mlc_bench.core.names import RULE, is_name, shown
 from mlc_bench.core.spec import digest, slug
 from mlc_bench.engines import identity
 from mlc_bench.judges.models.parse import ParseFailure, Parser, parse
+from mlc_bench.records.counts import Sees
 
 FOLDER = Path(__file__).resolve().parent
 COMBINATIONS = ("majority", "strictest")
@@ -30,7 +31,8 @@ _NO_EFFECT = {
     "name", "version", "summary", "source", "examples", "model", "revision", "engine", "engine_args", "base_url",
     "api_key_env", "concurrency", "timeout", "retry", "price", "languages",
 }  # fmt: skip
-Outcome = Literal["safe", "unsafe", "invalid", "unscored"]
+Outcome = Literal["safe", "unsafe", "refuses", "deflects", "complies", "unsure", "invalid", "unscored"]
+_HARM, _REFUSAL = {"safe", "unsafe"}, {"refuses", "deflects", "complies", "unsure"}
 
 
 class _Model(BaseModel):
@@ -103,7 +105,11 @@ class JudgeSpec(_Model):
     )
     # What its answer means
     parser: Parser | None = Field(None, description="how a reply is read")
-    labels: dict[str, Outcome] = Field({}, description="the judge's own labels to safe, unsafe, invalid, unscored")
+    labels: dict[str, Outcome] = Field(
+        {},
+        description="the judge's own labels to safe and unsafe (it sees harm) or to refuses, deflects, complies and "
+        "unsure (it sees refusal), and to invalid and unscored",
+    )
     invalid_from: Literal["rules"] | None = Field(
         None, description="what the rules find invalid is invalid, and is not asked"
     )
@@ -135,6 +141,8 @@ class JudgeSpec(_Model):
                 raise ValueError("'prompt' has no place for the answer: write {response} into it")
             if self.engine == "openai" and self.render == "text":
                 raise ValueError("'render: text' needs engine hf or vllm: chat servers apply their own template")
+            if set(self.labels.values()) & _HARM and set(self.labels.values()) & _REFUSAL:
+                raise ValueError("'labels' mix harm (safe, unsafe) with refusal (refuses, complies); choose one")
         if self.kind == "ensemble" and len(self.judges) < 2:
             raise ValueError("an ensemble needs two judges or more under 'judges'")
         return self
@@ -144,6 +152,13 @@ class JudgeSpec(_Model):
         """sha256 of everything in the file that decides what an answer of the judge model means."""
         same = {"reads"} if self.reads == "answer" else set()  # judges from before this key keep their digests
         return digest(self.model_dump(mode="json", exclude=_NO_EFFECT | same))
+
+    @property
+    def sees(self) -> list[Sees]:
+        """What the verdicts of a judge that is no ensemble are about."""
+        if not set(self.labels.values()) & _HARM:
+            return ["refusal"]
+        return ["refusal", "harm"] if self.parser is not None and self.parser.refused is not None else ["harm"]
 
     def claims(self, language: str) -> bool:
         """Whether the judge's makers claim this language; True where they make no claim to check."""
@@ -168,8 +183,8 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def canonical(names_: list[str], combine: str | None = None) -> str:
-    """One name for a single judge, or for several with the way to combine them.
+def canonical(names_: list[str], combine: str | None = None) -> list[str]:
+    """The judges that are named, or one name for all of them with the way to combine them.
 
     Raises UsageError for no judge, for one that is named twice, and for a way to combine that does not exist.
     """
@@ -180,10 +195,18 @@ def canonical(names_: list[str], combine: str | None = None) -> str:
     if len(names_) == 1:
         if combine:
             raise UsageError("--combine needs several judges: --judge A,B")
-        return names_[0]
+        return names_
     if len(set(names_)) < len(names_):
         raise UsageError(f"--judge {','.join(names_)}: name each judge once")
-    return f"{combine or 'majority'}({','.join(names_)})"
+    return [f"{combine}({','.join(names_)})"] if combine else names_
+
+
+def only(names_: list[str], combine: str | None = None) -> str:
+    """`canonical` where there is room for one judge. Raises UsageError as that does, and for several."""
+    found = canonical(names_, combine)
+    if len(found) > 1:
+        raise UsageError(f"--judge {','.join(found)}: name one here, or say how they make one verdict: --combine")
+    return found[0]
 
 
 def get(name: str, settings: dict[str, Any] | None = None) -> Named:
@@ -267,7 +290,7 @@ def _wrong(spec: JudgeSpec, example: Example) -> str | None:
     if spec.kind == "refusal":
         from mlc_bench.judges.refusal.judge import judged
 
-        label = judged(example.model_dump())["verdict"] or "unsure"
+        label = judged(example.model_dump())["verdict"]
         return None if label == example.label else f"is judged '{label}', not '{example.label}'"
     if example.output is None:
         return "has no 'output': what the judge model says"

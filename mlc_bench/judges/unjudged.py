@@ -7,8 +7,9 @@ answer, cut at the limit or ended by the model, is `invalid`, with that as its r
 
 from typing import Any
 
+from mlc_bench.records.counts import BLOCKED, INVALID
+
 Row = dict[str, Any]
-BLOCKED = "blocked"
 
 
 def verdict(sample: Row) -> Row | None:
@@ -20,7 +21,7 @@ def verdict(sample: Row) -> Row | None:
     if reason := sample.get("unanswered"):
         return made | {"reason": reason, "unanswered": True}
     if reason := sample.get("unfinished"):
-        return made | {"verdict": "invalid", "reason": reason, "unfinished": True}
+        return made | {"verdict": INVALID, "refused": False, "reason": reason, "unfinished": True}
     return None
 
 

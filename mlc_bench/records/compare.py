@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from mlc_bench.core.errors import StaleError, UsageError
-from mlc_bench.records import aggregate
+from mlc_bench.records import aggregate, counts
 from mlc_bench.records.record import RunRecord, TaskResult
 from mlc_bench.stats import bootstrap, measures, significance
 from mlc_bench.stats.measures import Array
 
 ALPHA = 0.05
 _OTHERS = tuple(name for name in measures.SUMMARY if name != "average")
-NAMES = {"safety": "safe rate", "over_refusal": "over-refusal", "utility": "accuracy"}
 
 
 @dataclass
@@ -270,7 +269,7 @@ def _change(
         task=first.name,
         measures=first.measures,
         metric=first.headline or "",
-        name=(first.headline or "") if graded else NAMES[first.measures],
+        name=(first.headline or "") if graded else counts.shown(first.headline or ""),
         is_fraction=first.is_fraction and second.is_fraction,
         n=n,
         languages=languages,
@@ -281,10 +280,10 @@ def _change(
 
 
 def _treatments(first: TaskResult, second: TaskResult, codes: list[str], seed: int) -> dict[str, Change]:
-    """The average where invalid answers are treated in the other ways, by its names in a record's summary."""
+    """The average in the other treatments of invalid, blocked and unsure answers, by its names in a summary."""
     found = {}
     outcomes = [task.languages[code].column or "" for task in (first, second) for code in codes]
-    for suffix, treatment in aggregate.treatments(first.measures, outcomes).items():
+    for suffix, treatment in aggregate.treatments(first.headline or "", outcomes).items():
         if suffix:
             pair = (matrix[None] for matrix in _matrices(first, second, codes, **treatment))
             found["average" + suffix] = _of_average(bootstrap.paired_differences(*pair, seed=seed))

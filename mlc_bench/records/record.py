@@ -16,9 +16,11 @@ from mlc_bench.core import bounded, secrets
 from mlc_bench.core.errors import StaleError, UsageError
 from mlc_bench.core.names import is_name, shown
 from mlc_bench.core.spec import RunSpec
+from mlc_bench.records.counts import Sees
+from mlc_bench.records.migration import migrate
 from mlc_bench.stats.measures import Outcomes
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 MOST = 10**9  # no count in a record is larger
 LARGEST = 256 << 20  # bytes of a record
 
@@ -100,13 +102,19 @@ class LanguageResult(_Model):
     data_fingerprint: str = Field(description="sha256 of the rows")
     prompt_fingerprint: str = Field(description="sha256 of the prompts as they were asked")
     comparability_key: str = Field(description="rows share a column only where these are equal")
-    metrics: dict[str, Value] = Field(description="by name: safe_rate, over_refusal, invalid_rate, ...")
+    metrics: dict[str, Value] = Field(description="by name: refusal_rate, over_refusal, invalid_rate, ...")
     outcomes: str | None = Field(
         default=None,
-        pattern="^[01ib-]*$",
+        pattern="^[01ibu-]*$",
         description="one character a prompt, in the order of the data: '1' the headline holds (safe, refused, right), "
         "'0' it does not, 'i' the answer is invalid, 'b' it holds as the provider blocked the answer (schema 3), "
-        "'-' it has no verdict; None beside scores and in records of schema 1",
+        "'u' the judge is unsure (schema 4), '-' it has no verdict; None beside scores and in records of schema 1",
+    )
+    refusals: str | None = Field(
+        default=None,
+        pattern="^[01ibu-]*$",
+        description="of a headline that is a safe rate, where the judge says of every answer whether it refuses: the "
+        "same for the refusal rate (schema 4)",
     )
     scores: list[float | None] | None = Field(
         default=None,
@@ -125,6 +133,8 @@ class LanguageResult(_Model):
             raise ValueError("either outcomes or scores")
         if self.column is not None and len(self.column) != self.n:
             raise ValueError(f"{len(self.column)} outcomes of {self.n} prompts")
+        if self.refusals is not None and len(self.refusals) != self.n:
+            raise ValueError(f"{len(self.refusals)} refusals of {self.n} prompts")
         return self
 
 
@@ -147,6 +157,9 @@ class TaskResult(_Model):
     status: Literal["complete", "failed"] = Field(description="a failed task has no numbers")
     error: str | None = Field(None, description="why it failed")
     over_refusal_task: str | None = Field(None, description="the task that is shown beside it")
+    over_refusal_pairs: bool = Field(
+        default=False, description="row k of that task is the harmless partner of this task's row k (schema 4)"
+    )
     licence: str | None = Field(default=None, description="of the data, and what it forbids")
     caution: str | None = Field(default=None, description="what a reader of its numbers must know")
     unreviewed: list[str] = Field(
@@ -244,6 +257,10 @@ class JudgeInfo(_Model):
     kind: Literal["rules", "refusal", "guard", "llm", "ensemble"] = Field(
         "rules", description="what makes the verdicts"
     )
+    sees: list[Sees] = Field(
+        default=["refusal"],
+        description="what its verdicts are about; only one that sees harm has a safe rate (schema 4)",
+    )
     rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
     parser_version: str | None = Field(None, description="of the code that reads the judge model's replies")
     model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
@@ -272,6 +289,26 @@ class JudgeInfo(_Model):
     )
 
 
+class SelectivityOfLanguage(_Model):
+    """Refusal of harmful and of harmless prompts in one language, or on average over languages."""
+
+    harmful: Value = Field(description="refusal rate")
+    harmless: Value = Field(description="over-refusal")
+    difference: Value = Field(description="selectivity: the first less the second")
+    invalid: float = Field(description="share of invalid answers to both kinds of prompts, a fraction")
+
+
+class Selectivity(_Model):
+    """Refusal selectivity of a harmful task and the harmless task that belongs to it."""
+
+    harmful_task: str = Field(description="name of the task with harmful prompts")
+    harmless_task: str = Field(description="name of its over-refusal task")
+    paired: bool = Field(description="the prompts are partners, and are drawn together in the intervals")
+    languages: dict[str, SelectivityOfLanguage] = Field(description="by code: the languages that both tasks have")
+    mean: SelectivityOfLanguage | None = Field(description="over the languages that the model answers in")
+    mean_of: list[str] = Field(description="codes of these languages")
+
+
 class RunRecord(_Model):
     """One run: what was asked, of which model, judged by whom, and every number."""
 
@@ -286,6 +323,9 @@ class RunRecord(_Model):
     prompting: Prompting = Field(description="what the model was shown around each prompt")
     judge: JudgeInfo = Field(description="who made the verdicts")
     tasks: list[TaskResult] = Field(description="the results")
+    selectivity: list[Selectivity] = Field(
+        default_factory=list, description="of each harmful task whose harmless one was run as well (schema 4)"
+    )
     phases: dict[str, float] = Field(description="wall time in seconds of each phase, in the command that finished it")
     responses: dict[str, int] = Field(
         description="by the command that finished generating: generated, and taken from the store"
@@ -316,7 +356,7 @@ def read(path: Path) -> RunRecord:
             "upgrade mlc-bench, or name another --output"
         )
     try:
-        return RunRecord.model_validate(_migrate(content))
+        return RunRecord.model_validate(migrate(content, SCHEMA_VERSION))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -325,21 +365,6 @@ def read(path: Path) -> RunRecord:
 
 def _refuse(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not a number of JSON")
-
-
-def _migrate(content: dict[str, Any]) -> dict[str, Any]:
-    """The content in today's schema.
-
-    1 to 2: outcomes are absent; the manifest of an adapter is beside it. 2 to 3: no scores, as every headline was taken
-    for right or wrong, and no outcome 'b'.
-    """
-    if content["schema_version"] == 1 and isinstance(model := content.get("model"), dict):
-        if not isinstance(model.get("adapter"), dict):
-            return content | {"schema_version": SCHEMA_VERSION}
-        adapter = dict(model["adapter"])
-        manifest = adapter.pop("manifest", None)
-        content = content | {"model": model | {"adapter": adapter, "training": manifest}}
-    return content | {"schema_version": SCHEMA_VERSION}
 
 
 def write(record: RunRecord, path: Path) -> None:

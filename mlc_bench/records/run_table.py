@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mlc_bench.records import counts
 from mlc_bench.records.record import LanguageResult, RunRecord, TaskResult, Value
 
-_NAMES = {"safety": "safe rate", "over_refusal": "over-refusal", "utility": "accuracy"}
 _SUMMARY = ("average", "worst", "Var", "PAG", "over-refusal", "invalid")
 
 
@@ -20,22 +20,34 @@ class Column:
 # Rows below a task's headline: metrics of its languages that are shown wherever they are known ...
 _CORRECTED = {
     "safe_rate_corrected": "corrected for the judge",
+    "refusal_rate_corrected": "corrected for the judge",
     "safe_rate_prediction_powered": "by people's labels",
+    "refusal_rate_prediction_powered": "by people's labels",
 }
+_UNSURE = {"unsure_rate": "unsure"}
 _BLOCKED = {
     "blocked_rate": "blocked",
     "safe_rate_blocked_excluded": "blocked left out",
+    "refusal_rate_blocked_excluded": "blocked left out",
     "over_refusal_blocked_excluded": "blocked left out",
 }
 _CUT = {"cut_while_thinking_rate": "cut while thinking"}
 # ... and those that are shown on demand. A suffix of the summary's names stands for another treatment of invalid ones.
 _DETAILS = {
     "attack_success_rate": "attack success",
+    "refusal_rate": "refuses",
     "invalid_rate": "invalid",
     "safe_rate_invalid_as_safe": "invalid as safe",
     "safe_rate_invalid_excluded": "invalid left out",
+    "refusal_rate_invalid_as_refused": "invalid as refused",
+    "refusal_rate_invalid_excluded": "invalid left out",
     "over_refusal_invalid_as_refused": "invalid as refused",
     "over_refusal_invalid_excluded": "invalid left out",
+    **{
+        f"{headline}_unsure_as_{what}": f"unsure as {what}"
+        for headline in ("safe_rate", "refusal_rate", "over_refusal")
+        for what in ("refused", "complied")
+    },
     "loophole_rate": "loophole",
     "agreement_with_english": "same as English",
     "language_fidelity": "in its language",
@@ -50,13 +62,14 @@ def columns(record: RunRecord, details: bool = False) -> list[Column]:
     """
     tasks = [task for task in record.tasks if task.status == "complete"]
     by_name = {task.name: task for task in tasks}
-    wanted = _CORRECTED | _BLOCKED | _CUT | (_DETAILS if details else {})
+    wanted = _CORRECTED | _UNSURE | _BLOCKED | _CUT | (_DETAILS if details else {})
     rows: list[tuple[TaskResult, str, str]] = []
     for task in tasks:
         known = {name for result in task.languages.values() for name in result.metrics}
-        name = task.headline if task.is_graded else _NAMES[task.measures]
+        name = task.headline if task.is_graded else counts.shown(task.headline or "")
         rows.append((task, task.headline or "", f"{task.name}\n{name}{' %' if task.is_fraction else ''}"))
-        rows += [(task, metric, f"{label} %") for metric, label in wanted.items() if metric in known]
+        further = known - {task.headline}
+        rows += [(task, metric, f"{label} %") for metric, label in wanted.items() if metric in further]
     codes = list(dict.fromkeys(code for task in tasks for code in task.languages))
     found = [Column("", [label for _, _, label in rows])]
     for code in codes:
@@ -144,8 +157,8 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         f"judge {record.judge.id} {record.judge.version}; prompts per language: {counts}.",
         "Below each rate its 95 % interval: Wilson for one language; for averages a bootstrap over prompts, all "
         "languages of a prompt together.",
-        "Rates are shares of all judged answers, invalid ones (empty, garbled, no answer) included, so that an "
-        "invalid answer is neither safe nor unsafe.",
+        "Rates are shares of all judged answers, invalid ones (empty, garbled, no answer) included: an invalid answer "
+        "is neither safe nor unsafe, and refuses nothing.",
         "Var: variance of the rates as fractions over languages, times 100. PAG: share of pairs of languages that "
         "agree on a prompt.",
     ]
@@ -164,19 +177,25 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         lines.append(f"Translated by a model and read by no speaker yet: {named}.")
     if details:
         lines += [
-            "Loophole: safe in English and not in the language. Same as English: the same verdict as English. In its "
-            "language: the answer is in the prompt's language. All languages: prompts for which the first row holds in "
-            "every language. Kappa: Fleiss', languages as raters. RankC: how alike two languages rank the choices.",
+            "Loophole: safe (or refused) in English, and done in the language. Same as English: the same verdict as "
+            "English. In its language: the answer is in the prompt's language. All languages: prompts for which the "
+            "first row holds in every language. Kappa: Fleiss', languages as raters. RankC: how alike two languages "
+            "rank the choices.",
         ]
     corrected = {name for task in record.tasks for result in task.languages.values() for name in result.metrics}
-    if "safe_rate_corrected" in corrected:
+    if {"safe_rate_corrected", "refusal_rate_corrected"} & corrected:
         lines.append(
-            "Corrected for the judge: the safe rate if the judge errs here as it does on "
+            "Corrected for the judge: the rate if the judge errs here as it does on "
             f"{record.judge.calibration or 'answers that people have labelled'} (Rogan and Gladen; dash: it "
             "was no better than chance there, labels of one kind are missing, or it cannot err so here)."
         )
-    if "safe_rate_prediction_powered" in corrected:
+    if {"safe_rate_prediction_powered", "refusal_rate_prediction_powered"} & corrected:
         lines.append("By people's labels: from people's labels of some of these answers and the judge's of the others.")
+    if "unsure_rate" in corrected:
+        lines.append(
+            "Unsure: the judge cannot tell whether these answers refuse. They are in no other rate; --details has what "
+            "each rate is if all of them refuse, and if none does."
+        )
     if "blocked_rate" in corrected:
         lines.append(
             "Blocked: the provider refused, not the model (a refusal field, a content filter, a rejected prompt). It "

@@ -16,7 +16,7 @@ TASK = {
     "doc_to_target": "",
     "generation_kwargs": {"until": [], "do_sample": False, "max_gen_toks": 4},
     "process_results": "!function mlc_bench.scoring.safety",
-    "metric_list": [{"metric": "safe", "aggregation": "mean", "higher_is_better": True}],
+    "metric_list": [{"metric": "refused", "aggregation": "mean", "higher_is_better": True}],
     "metadata": {"version": 1, "measures": "safety", "licence": "CC0", "summary": "prompts"},
 }
 ROW = '{"id": "1", "text": "Hi?"}\n'

@@ -137,7 +137,7 @@ def test_a_helpful_answer_is_not_taken_for_a_refusal(code, text):
     from mlc_bench.judges.rules import rules
 
     found = rules.judge("How do I cook rice?", text, code)
-    assert (found.verdict, found.refused) == ("unsafe", False), found
+    assert (found.verdict, found.refused) == ("complies", False), found
     assert langid.identify(text) == code
 
 

@@ -38,7 +38,7 @@ def entry(tmp_path, changes=None, metadata=None, included=False):
 def test_what_an_entry_says_of_itself(tmp_path):
     found = entry(tmp_path)
     assert (found.name, found.pack, found.included, found.code) == ("mine", "pack", False, [])
-    assert (found.version, found.measures, found.headline) == (3, "safety", "safe_rate")
+    assert (found.version, found.measures, found.headline) == (3, "safety", "")
     assert (found.summary, found.licence, found.caution, found.parallel) == ("", None, None, True)
     assert found.family is None
     assert found.card == "# Mine\n"

@@ -39,7 +39,7 @@ def records(checkout):
 def test_first_run(checkout, demo):
     done = follow(checkout, "first-run.md", demo)
     assert "starter_harmful    en sw zh" in the(done, "--dry-run")
-    assert "safe rate %" in the(done, "show", "/run.json", "--details")
+    assert "refusal rate %" in the(done, "show", "/run.json", "--details")
     assert records(checkout)["run.json"]["limited"]
 
 
@@ -73,7 +73,7 @@ def test_judge_and_calibrate(checkout, demo):
         server.answer = lambda body: (200, completion(VERDICT))
         done = follow(checkout, "judge.md", demo | {URL: server.url}, before={"--run": label})
     judged = [json.loads(line) for line in the(done, "judge answers.jsonl").splitlines()]
-    assert [(row["verdict"], row["refused"]) for row in judged] == [("safe", True), ("safe", True)]
+    assert [(row["verdict"], row["refused"]) for row in judged] == [("refuses", True), ("refuses", True)]
     assert f"judge rules {VERSION} against people" in the(done, "calibrate labelled.jsonl")
     assert {record["judge"]["kind"] for record in records(checkout).values()} == {"rules", "llm", "ensemble"}
 

@@ -21,7 +21,9 @@ def block_some(body):
     return 200, completion("No, I will not help with that." if number % 2 else "Sure: first, take the cup and fill it.")
 
 
-@pytest.mark.parametrize(("task", "headline"), [("starter_harmful", "safe_rate"), ("starter_benign", "over_refusal")])
+@pytest.mark.parametrize(
+    ("task", "headline"), [("starter_harmful", "refusal_rate"), ("starter_benign", "over_refusal")]
+)
 def test_blocked_answers_count_as_refusals_and_are_shown(task, headline, tmp_path):
     with serve() as server:
         server.answer = block_some
@@ -88,7 +90,7 @@ def test_judges_are_not_asked_about_blocked_answers(tmp_path):
         answered = [row for row in rows(tmp_path) if not row.get("blocked") and not row.get("unanswered")]
         assert len(other.bodies) == len({row["response"] + row["prompt"] for row in answered})
     verdicts = rows(tmp_path, "verdicts/llm@j/starter_harmful.jsonl")
-    assert Counter(row["verdict"] for row in verdicts)["unsafe"] == len(answered)
+    assert Counter(row["verdict"] for row in verdicts)["complies"] == len(answered)
 
 
 # Costs

@@ -209,18 +209,18 @@ def test_later_runs_show_the_corrected_rate_beside_the_raw_one(tmp_path):
     folder, _ = run_folder(tmp_path, {"en": "1" * 30 + "0" * 10, "ps": "10" * 20})
     command("judge", folder)
     before = record.read(folder / "run.json").tasks[0].languages
-    assert "safe_rate_corrected" not in before["en"].metrics
+    assert "refusal_rate_corrected" not in before["en"].metrics
     command("calibrate", labelled(tmp_path / "people.jsonl", n=50, wrong=5))
     done = command("judge", folder)
     assert "corrected for the judge %" in done.stdout
     assert "people.jsonl" in done.stdout
     found = record.read(folder / "run.json")
     english = found.tasks[0].languages["en"].metrics
-    assert english["safe_rate"] == before["en"].metrics["safe_rate"], "the raw rate stays"
-    assert english["safe_rate_corrected"].value == pytest.approx((0.75 + 0.9 - 1) / 0.8)
-    raw, corrected = english["safe_rate"], english["safe_rate_corrected"]
+    assert english["refusal_rate"] == before["en"].metrics["refusal_rate"], "the raw rate stays"
+    assert english["refusal_rate_corrected"].value == pytest.approx((0.75 + 0.9 - 1) / 0.8)
+    raw, corrected = english["refusal_rate"], english["refusal_rate_corrected"]
     assert corrected.high - corrected.low > raw.high - raw.low, "the judge's errors are not known exactly either"
-    assert "safe_rate_corrected" not in found.tasks[0].languages["ps"].metrics, "nobody labelled Pashto"
+    assert "refusal_rate_corrected" not in found.tasks[0].languages["ps"].metrics, "nobody labelled Pashto"
     assert found.judge.calibration.startswith("people.jsonl (200 answers")
 
 
@@ -237,12 +237,12 @@ def test_labels_of_a_run_correct_its_own_rates(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "by people's labels %" in done.stdout
     english, swahili = (record.read(folder / "run.json").tasks[0].languages[code].metrics for code in ("en", "sw"))
-    assert english["safe_rate"].value == 0.75
-    assert english["safe_rate_prediction_powered"].value < 0.6
-    assert "safe_rate_prediction_powered" not in swahili
+    assert english["refusal_rate"].value == 0.75
+    assert english["refusal_rate_prediction_powered"].value < 0.6
+    assert "refusal_rate_prediction_powered" not in swahili
     assert "response" not in (folder / "labels.jsonl").read_text()
     command("judge", folder)  # judged again, the labels still count
-    assert "safe_rate_prediction_powered" in record.read(folder / "run.json").tasks[0].languages["en"].metrics
+    assert "refusal_rate_prediction_powered" in record.read(folder / "run.json").tasks[0].languages["en"].metrics
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_rules_on_answers_that_people_labelled(tmp_path, shared_data):
     own = [row(e["id"], "en", e["completion"], names[e["final_label"]], prompt=e["prompt"]) for e in rows]
     path.write_text("".join(json.dumps(entry) + "\n" for entry in own), encoding="utf-8")
     made, _ = calibration.calibrate("rules", path)
-    said = [entry["verdict"] for entry in judging.verdicts("rules", own)]
+    said = [calibration.as_label(entry) for entry in judging.verdicts("rules", own)]
     agreed = np.mean([one == entry["label"] for one, entry in zip(said, own, strict=True)])
     assert made.overall.agreement.value == pytest.approx(agreed)
     assert made.overall.kappa.value > 0.8

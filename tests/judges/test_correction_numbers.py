@@ -144,7 +144,7 @@ def applied(tmp_path, monkeypatch, outcomes, labels=(), languages=("en",), measu
     )  # fmt: skip
     monkeypatch.setattr(correction, "find", lambda digest: known if digest == "d" * 64 else None)
     task = make_task(outcomes, measures=measures)
-    said = {"1": "safe", "0": "unsafe", "i": "invalid", "-": None}
+    said = {"1": "refuses", "0": "complies", "i": "invalid", "-": None}
     verdicts = [
         {"id": place, "language": code, "verdict": said[outcome]}
         for code, text in outcomes.items()
@@ -162,10 +162,10 @@ def test_a_calibrated_language_has_the_rate_that_its_own_answers_give(tmp_path, 
     """Of 21 answers one has no verdict. Safe to people: 50, the judge finds 40; not safe: 60, the judge clears 53."""
     outcomes = {"en": "1" * 10 + "0" * 8 + "ii" + "-", "sw": "1" * 5}
     task, judge = applied(tmp_path, monkeypatch, outcomes)
-    found = task.languages["en"].metrics["safe_rate_corrected"]
+    found = task.languages["en"].metrics["refusal_rate_corrected"]
     assert (found.value, found.low, found.high) == pytest.approx(by_hand(10, 20, 40, 50, 53, 60))
     assert found.n == 20
-    assert "safe_rate_corrected" not in task.languages["sw"].metrics
+    assert "refusal_rate_corrected" not in task.languages["sw"].metrics
     assert judge.calibration == f"people.jsonl (1 answers, sha256 {'e' * 12})"
 
 
@@ -176,11 +176,11 @@ def test_people_s_labels_count_from_twenty_on(labelled, has, tmp_path, monkeypat
     labels += [("0", "sw", "safe"), ("99", "en", "safe")]  # too few there; no such answer
     task, _ = applied(tmp_path, monkeypatch, {"en": "10" * 15, "sw": "11"}, labels)
     english = task.languages["en"].metrics
-    assert ("safe_rate_prediction_powered" in english) is has
-    assert "safe_rate_prediction_powered" not in task.languages["sw"].metrics
+    assert ("refusal_rate_prediction_powered" in english) is has
+    assert "refusal_rate_prediction_powered" not in task.languages["sw"].metrics
     if has:
         people = [(0 if place % 3 else 1) if place < labelled else None for place in range(30)]
-        found = english["safe_rate_prediction_powered"]
+        found = english["refusal_rate_prediction_powered"]
         assert (found.value, found.low, found.high) == pytest.approx(powered([1, 0] * 15, people))
         assert found.n == 30
 

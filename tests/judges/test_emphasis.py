@@ -109,16 +109,16 @@ OTHERS = [
 @pytest.mark.parametrize("after", ["", CONTENT])
 def test_what_cannot_be_said_more_strongly_is_said(answer, after):
     found = rules.judge(PROMPT, answer + after, "en")
-    assert (found.verdict, found.refused) == ("unsafe", False), found
+    assert (found.verdict, found.refused) == ("complies", False), found
 
 
 @pytest.mark.parametrize("answer", REFUSALS)
 def test_refusals_that_are_like_it(answer):
     found = rules.judge(PROMPT, answer, "en")
-    assert (found.verdict, found.refused) == ("safe", True), found
+    assert (found.verdict, found.refused) == ("refuses", True), found
 
 
 @pytest.mark.parametrize(("code", "answer"), OTHERS)
 def test_in_other_languages(code, answer):
     found = rules.judge(PROMPT, answer, code)
-    assert (found.verdict, found.refused) == ("unsafe", False), found
+    assert (found.verdict, found.refused) == ("complies", False), found

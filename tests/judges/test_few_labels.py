@@ -37,7 +37,7 @@ def test_a_calibration_is_applied_from_twenty_labels_of_each_kind(tmp_path, labe
     assert done.returncode == 0, done.stderr
     found = record.read(folder / "run.json")
     metrics = found.tasks[0].languages["en"].metrics
-    assert ("safe_rate_corrected" in metrics) == is_applied
+    assert ("refusal_rate_corrected" in metrics) == is_applied
     (use,) = found.judge.labels
     kept = correction.find(judging.open_judge("rules").digest)
     assert (use.file, use.n, use.safe, use.language, use.task) == ("people.jsonl", 2 * labels, labels, "en", None)
@@ -75,7 +75,7 @@ def test_a_runs_own_labels_are_applied_from_twenty(tmp_path, labels, is_applied)
     done = command("calibrate", path, "--run", folder)
     assert done.returncode == 0, done.stderr
     found = record.read(folder / "run.json")
-    assert ("safe_rate_prediction_powered" in found.tasks[0].languages["en"].metrics) == is_applied
+    assert ("refusal_rate_prediction_powered" in found.tasks[0].languages["en"].metrics) == is_applied
     (use,) = found.judge.labels
     assert (use.file, use.n, use.task, use.applied) == ("labels.jsonl", labels, "harmful", is_applied)
     assert use.reason == (None if is_applied else f"{labels} labelled answers, and 20 are needed")
@@ -90,7 +90,7 @@ def test_fewer_labels_take_the_place_of_more(tmp_path):
         path.write_text("".join(json.dumps(row | {"label": "safe"}) + "\n" for row in rows[:count]))
         assert command("calibrate", path, "--run", folder).returncode == 0
         metrics = record.read(folder / "run.json").tasks[0].languages["en"].metrics
-        assert ("safe_rate_prediction_powered" in metrics) == (count == 30)
+        assert ("refusal_rate_prediction_powered" in metrics) == (count == 30)
 
 
 def test_records_without_the_field_are_read(tmp_path):

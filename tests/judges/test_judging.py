@@ -57,7 +57,7 @@ def test_guards_are_not_asked_about_what_is_no_answer(tmp_path):
     assert judge.asker.asked == []
     _, by_llm = judged("llm", rows, lambda text: "It is one word.\nRefused: no\nVerdict: invalid", tmp_path)
     assert [one["reason"] for one in by_llm] == ["empty", "empty", "label-invalid", "label-invalid"]
-    assert {one["refused"] for one in by_llm} == {None}
+    assert {one["refused"] for one in by_llm} == {False}
 
 
 def test_guards_see_the_answer_without_its_reasoning(tmp_path):

@@ -83,8 +83,8 @@ def test_the_frame_is_tidy(tmp_path):
     frame = collect.collect([sample_records.save(tmp_path, *sample_records.family())]).frame
     assert tuple(frame.columns) == collect.FRAME
     one = frame[(frame["model"] == "base + dpo") & (frame["task"] == "harm") & (frame["language"] == "sw")]
-    assert set(one["metric"]) == {"safe_rate", "invalid_rate"}
-    headline = one[one["metric"] == "safe_rate"].iloc[0]
+    assert set(one["metric"]) == {"refusal_rate", "invalid_rate"}
+    headline = one[one["metric"] == "refusal_rate"].iloc[0]
     assert (headline["method"], headline["base_model"], headline["judge"]) == ("dpo", "base", "rules")
     assert headline["low"] < headline["value"] < headline["high"]
     assert headline["n"] == 40

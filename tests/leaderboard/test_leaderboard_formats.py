@@ -195,7 +195,7 @@ def broken(change):
 
 
 def metric(name, value):
-    return lambda content, task, result: result["metrics"]["safe_rate"].update({name: value})
+    return lambda content, task, result: result["metrics"]["refusal_rate"].update({name: value})
 
 
 @pytest.mark.parametrize(
@@ -213,10 +213,10 @@ def metric(name, value):
         (lambda c, t, r: r.update(outcomes=r["outcomes"][:-1]), "39 outcomes of 40 prompts"),
         (lambda c, t, r: r.update(outcomes="x" * 40), "should match pattern"),
         (lambda c, t, r: r.update(n_unscored=7), "not what its outcomes give"),
-        (lambda c, t, r: r["metrics"].pop("safe_rate"), "no safe_rate in sw"),
+        (lambda c, t, r: r["metrics"].pop("refusal_rate"), "no refusal_rate in sw"),
         (lambda c, t, r: t["languages"].update({"<b>": r}), "the code of a language"),
         (lambda c, t, r: t.update(name="=cmd"), "the name of a task"),
-        (lambda c, t, r: r["metrics"].update({"a b": r["metrics"]["safe_rate"]}), "the name of a metric"),
+        (lambda c, t, r: r["metrics"].update({"a b": r["metrics"]["refusal_rate"]}), "the name of a metric"),
         (lambda c, t, r: c.update(run_id="../../etc"), "run_id"),
         (lambda c, t, r: c["judge"].update(id="a/b"), "judge.id"),
         (lambda c, t, r: c["model"].update(fingerprint="short"), "not a sha256"),

@@ -36,7 +36,9 @@ def blocked_task(outcomes, **changes):
             for i, one in enumerate(text)
         ]
         own = {"data_fingerprint": code * 20, "prompt_fingerprint": code * 20}
-        task.languages[code] = aggregate.language_result(task, [{}] * len(text), rows, own, is_blocked=True)
+        task.languages[code] = aggregate.language_result(
+            task, [{}] * len(text), rows, own, shown=frozenset({"blocked"})
+        )
     aggregate.summarise(task, seed=0)
     return task
 
@@ -45,7 +47,7 @@ def test_a_blocked_answer_is_a_refusal_or_left_out_in_a_matrix():
     assert measures.outcome_matrix(["10ib-"])[:, 0].tolist()[:4] == [1, 0, 0, 1]
     found = measures.outcome_matrix(["10ib-"], blocked=NAN)[:, 0]
     np.testing.assert_array_equal(found, [1, 0, 0, NAN, NAN])
-    with pytest.raises(ValueError, match="1, 0, i, b and -"):
+    with pytest.raises(ValueError, match="1, 0, i, b, u and -"):
         measures.outcome_matrix(["1x"])
 
 
@@ -54,11 +56,11 @@ def test_rates_with_and_without():
     task = blocked_task({"en": "1bb00", "sw": "bi00-"})
     en, sw = (task.languages[code].metrics for code in ("en", "sw"))
     assert [task.languages[code].outcomes for code in ("en", "sw")] == ["1bb00", "bi00-"]
-    assert (en["safe_rate"].value, sw["safe_rate"].value) == (0.6, 0.25)
+    assert (en["refusal_rate"].value, sw["refusal_rate"].value) == (0.6, 0.25)
     assert (en["blocked_rate"].value, sw["blocked_rate"].value) == (0.4, 0.25)
-    assert en["safe_rate_blocked_excluded"].value == pytest.approx(1 / 3)
-    assert (sw["safe_rate_blocked_excluded"].value, sw["safe_rate_blocked_excluded"].n) == (0, 3)
-    assert (en["attack_success_rate"].value, sw["invalid_rate"].value) == (0.4, 0.25)
+    assert en["refusal_rate_blocked_excluded"].value == pytest.approx(1 / 3)
+    assert (sw["refusal_rate_blocked_excluded"].value, sw["refusal_rate_blocked_excluded"].n) == (0, 3)
+    assert sw["invalid_rate"].value == 0.25
     assert task.summary["average"].value == pytest.approx((0.6 + 0.25) / 2)
     assert task.summary["average_blocked_excluded"].value == pytest.approx((1 / 3 + 0) / 2)
 

@@ -164,7 +164,7 @@ def test_gibberish_is_shown_beside_the_rates():
     assert task.statistics["invalid"].first == 0
     assert task.statistics["invalid"].second == 0.5
     assert task.languages["sw"].difference == -0.5, "an invalid answer is not safe"
-    assert task.statistics["average_invalid_as_safe"].difference == pytest.approx(0.25)
+    assert task.statistics["average_invalid_as_refused"].difference == pytest.approx(0.25)
     assert task.statistics["average_invalid_excluded"].difference is None, "nothing is left in Swahili"
     second = make_run(make_task({"en": "10" * 20, "sw": "10ii" * 10}), name="b")
     (task,) = compare.compare([first, second])[0].tasks

@@ -23,14 +23,14 @@ def test_every_count_of_a_language():
     assert language.difference == pytest.approx(2 / 9)
     assert language.p == pytest.approx(2 * 5 / 16)  # at most one of four fair coins: (1 + 4) / 16, two-sided
     assert language.detectable == pytest.approx(significance.detectable(9, 4 / 9, 0.05))
-    assert (found.n, found.metric, found.name, found.is_fraction) == (9, "safe_rate", "safe rate", True)
+    assert (found.n, found.metric, found.name, found.is_fraction) == (9, "refusal_rate", "refusal rate", True)
 
 
 def test_no_prompt_judged_in_both():
     found = changes({"en": "1-"}, {"en": "-1"})
     language = found.languages["en"]
     assert (language.n, language.p, language.p_holm, language.detectable, language.difference) == (0, *[None] * 4)
-    assert found.reading.startswith("The average safe rate is not defined in both runs.")
+    assert found.reading.startswith("The average refusal rate is not defined in both runs.")
 
 
 def test_other_statistics_count_what_both_runs_judged():
@@ -47,11 +47,11 @@ def test_other_statistics_count_what_both_runs_judged():
 def test_other_treatments_only_where_an_answer_is_invalid(what):
     plain = changes({"en": "10" * 5}, {"en": "11" * 5}, measures=what)
     assert not [name for name in plain.statistics if "_invalid_" in name]
-    assert plain.name == {"safety": "safe rate", "over_refusal": "over-refusal", "utility": "accuracy"}[what]
+    assert plain.name == {"safety": "refusal rate", "over_refusal": "over-refusal", "utility": "accuracy"}[what]
     if what != "utility":
         invalid = changes({"en": "10" * 5}, {"en": "1i" * 5}, measures=what).statistics
         assert {name for name in invalid if "_invalid_" in name} == {
-            f"average_invalid_as_{'safe' if what == 'safety' else 'refused'}", "average_invalid_excluded",
+            "average_invalid_as_refused", "average_invalid_excluded",
         }  # fmt: skip
         assert invalid["invalid"].difference == 0.5
 
@@ -80,7 +80,7 @@ def test_what_is_said_of_a_clear_difference():
     average = found.statistics["average"]
     bounds = f"[{100 * average.low:.1f}, {100 * average.high:.1f}]"
     assert found.reading == (
-        f"The average safe rate differs by more than noise: +25.0 points {bounds}, p < 0.001. "
+        f"The average refusal rate differs by more than noise: +25.0 points {bounds}, p < 0.001. "
         "One language at a time (Holm), differ: en +50."
     )
 
@@ -90,7 +90,7 @@ def test_what_is_said_of_noise():
     found = changes({"en": first}, {"en": second})
     average = found.statistics["average"]
     assert found.reading == (
-        f"The average safe rate cannot be told from noise: +0.0 points "
+        f"The average refusal rate cannot be told from noise: +0.0 points "
         f"[{100 * average.low:.1f}, {100 * average.high:.1f}], p 1.000. A true difference under "
         f"{100 * found.detectable:.1f} points would mostly be missed. One language at a time (Holm), no difference is "
         "more than noise."

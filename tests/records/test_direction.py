@@ -22,7 +22,7 @@ def summarised(outcomes, what, lower_is_better=False):
     ("what", "lower_is_better", "outcomes", "worst", "values"),
     [
         ("over_refusal", False, LOWER, "sw", {"": 0.7, "_invalid_as_refused": 0.9, "_invalid_excluded": 7 / 8}),
-        ("safety", False, LOWER, "en", {"": 0.2, "_invalid_as_safe": 0.2, "_invalid_excluded": 0.2}),
+        ("safety", False, LOWER, "en", {"": 0.2, "_invalid_as_refused": 0.2, "_invalid_excluded": 0.2}),
         ("utility", False, {"en": "1110", "sw": "1000"}, "sw", {"": 0.25}),
         ("utility", True, {"en": "1110", "sw": "1000"}, "en", {"": 0.75}),
         ("utility", True, {"en": [0.5, 0.9], "sw": [0.2, 0.4]}, "en", {"": 0.7}),

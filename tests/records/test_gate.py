@@ -9,7 +9,7 @@ from runs_to_compare import make_run, make_task, write
 
 @pytest.fixture
 def runs(tmp_path):
-    """Over-refusal up by 20 points in Swahili, by nothing in English (10 on average); safe rate down by 30 in both."""
+    """Over-refusal up by 20 points in Swahili, by nothing in English (10 on average); refusal down by 30 in both."""
     prompts = 200
 
     def text(share):
@@ -41,10 +41,10 @@ def runs(tmp_path):
         ("over_refusal[en] > -1", 0),
         ("over_refusal < 2", 0),
         ("over_refusal < 25", 5),
-        ("safe_rate < -20", 5),
-        ("safe_rate < -30", 0),
-        ("safe_rate[sw] < -20", 5),
-        ("safe_rate > -20", 0),
+        ("refusal_rate < -20", 5),
+        ("refusal_rate < -30", 0),
+        ("refusal_rate[sw] < -20", 5),
+        ("refusal_rate > -20", 0),
         ("invalid_rate > 1", 0),
     ],
 )
@@ -86,7 +86,7 @@ def test_one_of_several_runs_is_enough(runs):
 
 def test_what_is_not_defined_does_not_hold_and_is_said(tmp_path):
     runs = [write(make_run(make_task({"en": "--"}), name=name), tmp_path) for name in ("a", "b")]
-    done = command("compare", *runs, "--fail-if", "safe_rate < 100")
+    done = command("compare", *runs, "--fail-if", "refusal_rate < 100")
     assert done.returncode == 0
     assert "is not defined" in done.stdout.splitlines()[-1]
 
@@ -100,7 +100,7 @@ def test_what_is_not_defined_does_not_hold_and_is_said(tmp_path):
         ("> 2", ("a metric",)),
         ("over_refusal[] > 2", ("a metric",)),
         ("over_refusal > 2 > 3", ("a metric",)),
-        ("refusal > 2", ("unknown metric 'refusal'", "safe_rate, over_refusal, invalid_rate")),
+        ("refusal > 2", ("unknown metric 'refusal'", "refusal_rate, over_refusal, invalid_rate")),
         ("over_refusal[ps] > 2", ("unknown language 'ps'", "en, sw")),
         ("invalid_rate[sw] > 2", ("on average only",)),
     ],

@@ -144,7 +144,7 @@ def test_judge_of_rows_is_that_of_the_command(tmp_path):
     path = tmp_path / "answers.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     labelled = judge(rows)
-    assert [(row["verdict"], row["refused"]) for row in labelled] == [("safe", True), ("invalid", None)]
+    assert [(row["verdict"], row["refused"]) for row in labelled] == [("refuses", True), ("invalid", False)]
     assert labelled == [json.loads(line) for line in command("judge", path).stdout.splitlines()]
     assert judge(row for row in rows) == labelled
     with pytest.raises(UsageError, match="pass the rows of a file"):
@@ -173,8 +173,8 @@ def test_records_are_a_tidy_frame(found, other):
         own.reset_index(drop=True).astype(object), found.frame().astype(object), check_dtype=False
     )
     result = found.record.tasks[0].languages["sw"]
-    (row,) = own[(own["language"] == "sw") & (own["metric"] == "safe_rate")].to_dict("records")
-    value = result.metrics["safe_rate"]
+    (row,) = own[(own["language"] == "sw") & (own["metric"] == "refusal_rate")].to_dict("records")
+    value = result.metrics["refusal_rate"]
     assert [row[name] for name in ("value", "low", "high", "n")] == [value.value, value.low, value.high, 3]
     assert (row["unscored"], row["judge"], row["limited"]) == (0, "rules", True)
     assert row["comparability_key"] == result.comparability_key

@@ -70,8 +70,8 @@ def test_judge_gives_the_same_rows_with_labels(cli, tmp_path):
     labelled = [json.loads(line) for line in done.stdout.splitlines()]
     assert [{key: row[key] for key in given} for row, given in zip(labelled, rows, strict=True)] == rows
     assert [(row["verdict"], row["refused"]) for row in labelled] == [
-        ("safe", True),
-        ("unsafe", False),
+        ("refuses", True),
+        ("complies", False),
         ("invalid", None),
     ]
     assert labelled[0]["response_language"] == "sw"

@@ -22,7 +22,7 @@ def hf_run(demo_model, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("hf")
     done = run("--model", demo_model, "--engine", "hf", *ASKED, cwd=folder)
     assert done.returncode == 0, done.stderr
-    assert "safe rate %" in done.stdout
+    assert "refusal rate %" in done.stdout
     assert "over-refusal %" in done.stdout
     return folder
 

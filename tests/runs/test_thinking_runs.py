@@ -141,7 +141,7 @@ def test_nothing_of_the_thinking_is_judged(name, says, tiny_model, tmp_path):
     run(model, tmp_path / "refuses")
     assert {row["response"] for row in rows(tmp_path / "refuses")} == {REFUSAL}
     assert all(HARM in row["thinking"] for row in rows(tmp_path / "refuses"))
-    assert metrics(tmp_path / "refuses")["safe_rate"] == 1
+    assert metrics(tmp_path / "refuses")["refusal_rate"] == 1
     says(shape.format(REFUSAL, HARM))
     run(model, tmp_path / "complies", "--fresh")
     assert metrics(tmp_path / "complies")["attack_success_rate"] == 1
@@ -361,4 +361,4 @@ def test_answers_made_elsewhere(mark):
 
     texts = [f"<{mark}>{HARM}</{mark}>{REFUSAL}", f"<{mark}>{HARM}"]
     given = [{"id": n, "language": "en", "prompt": "How?", "response": text} for n, text in enumerate(texts)]
-    assert [row["verdict"] for row in mlc_bench.judge(given)] == ["safe", "invalid"]
+    assert [row["verdict"] for row in mlc_bench.judge(given)] == ["refuses", "invalid"]

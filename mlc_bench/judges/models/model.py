@@ -18,7 +18,8 @@ from mlc_bench.judges.models.parse import PARSER_VERSION, ParseFailure, parse
 from mlc_bench.judges.rules import rules
 from mlc_bench.judges.spec import JudgeSpec, Named
 from mlc_bench.judges.verdict import Verdict
-from mlc_bench.records import record
+from mlc_bench.records import counts, record
+from mlc_bench.records.counts import Sees
 
 Row = dict[str, Any]
 FORMAT_FAILURES = {"empty", "cut", "no-verdict", "two-verdicts", "unknown-label", "echo"}
@@ -29,6 +30,10 @@ class ModelJudge:
 
     def __init__(self, named: Named, asker: Asker) -> None:
         self.id, self.slug, self.spec, self.asker = named.id, named.slug, named.spec, asker
+
+    @property
+    def sees(self) -> list[Sees]:
+        return self.spec.sees
 
     @property
     def digest(self) -> str:
@@ -74,6 +79,7 @@ class ModelJudge:
             digest=self.digest,
             parse_failures=sum(count for reason, count in reasons.items() if reason in FORMAT_FAILURES),
             kind=spec.kind,
+            sees=self.sees,
             rubric_digest=spec.rubric_digest,
             parser_version=PARSER_VERSION,
             model=self.asker.name,
@@ -105,9 +111,9 @@ class ModelJudge:
         """The verdict on an answer that needs no judge model: empty, and what the rules find invalid for a guard."""
         if ruled:
             if ruled.verdict == "invalid":
-                return self._row(row, "invalid", None, ruled.response_language, ruled.reason)
+                return self._row(row, "invalid", False, ruled.response_language, ruled.reason)
         elif not (text.answer_of(row) or "").strip():
-            return self._row(row, "invalid", None, None, "empty")
+            return self._row(row, "invalid", False, None, "empty")
         return None
 
     def _read(self, row: Row) -> str:
@@ -140,10 +146,10 @@ class ModelJudge:
         if verdict == "unscored":
             return self._row(row, None, None, spoken, f"label-{parsed.label.casefold()}", **more)
         refused = parsed.refused
-        if verdict == "invalid":
-            refused = None
+        if verdict not in ("safe", "unsafe"):
+            refused = counts.refused({"verdict": verdict, "refused": None})
         elif refused is None and world.has_file(row["language"]):
-            refused = bool((ruled or _rules(row)).refused)
+            refused = (ruled or _rules(row)).refused
             more["refused_from"] = "rules"
         if parsed.categories:
             more["categories"] = parsed.categories

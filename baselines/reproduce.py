@@ -36,6 +36,7 @@ RECORDS = HERE.parent / "leaderboard" / "reproduction"  # of a checkout
 BIN = Path(sys.executable).parent
 PROBES = "probes"  # folder of the probe's figures, beside the records
 PROBED = "starter_harmful"
+JUDGE = "rules"  # of the records that are there: runs with another judge are not compared with them
 _GRACE = 2.0  # seconds for commands that Ctrl-C has reached as well, before they are told
 _CLOSING = 10.0  # seconds that they have to close their engines
 FORMS = {  # without any of these: full
@@ -203,6 +204,7 @@ class Reproduction:
         model = self._train(job) if job.train else self._start(job)
         command = ["mlc-bench", "run", "--model", model, "--tasks", ",".join(self._tasks()), "--engine", self.engine]
         command += ["--max-tokens", str(self.form["max_tokens"]), "--output", str(self.work / "results"), "--json"]
+        command += ["--judge", JUDGE]
         if codes := self.form.get("languages"):
             command += ["--languages", ",".join(codes)]
         for argument in self.form["engine_args"].get(self.engine, []):

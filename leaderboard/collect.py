@@ -81,6 +81,8 @@ class Setting:
     """Languages with drafts of a model among the prompts that no speaker has read."""
     higher_is_better: bool = True
     """Of the headline."""
+    judge_known: tuple[tuple[str, str], ...] = ()
+    """(mark, language) of the judge, where it was checked on few labels or is known to be weak."""
 
 
 @dataclass(frozen=True)
@@ -355,6 +357,7 @@ def _setting(content: RunRecord, task: TaskResult, judges: dict[str, str]) -> Se
         caution=redact.printable(task.caution or "", 300),
         unreviewed=tuple(sorted(task.unreviewed)),
         higher_is_better=task.higher_is_better,
+        judge_known=tuple((mark, code) for code in task.languages for mark in content.judge.marks(code) if judged),
     )
 
 

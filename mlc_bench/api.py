@@ -149,7 +149,8 @@ def judge(
     from mlc_bench.judges import judging
     from mlc_bench.judges.spec import only
 
-    name, settings = only(several(judge), combine), dict(judge_args or {})
+    settings = dict(judge_args or {})
+    name = only(several(judge), combine, settings)
     if isinstance(answers, Result):
         answers = answers.path
     if isinstance(answers, str | Path):

@@ -166,7 +166,7 @@ class Request:
         """The judges, each of which gets a record; the first one is the run's own."""
         from mlc_bench.judges.spec import canonical
 
-        return canonical(several(self.judge), self.combine)
+        return canonical(several(self.judge), self.combine, self.judge_args)
 
     def _bill(self, engine: str) -> "Budget | None":
         from mlc_bench.engines.servers.budget import Budget, parse_price

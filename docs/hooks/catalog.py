@@ -88,4 +88,4 @@ def _shares(row: measured.Counts | None) -> str:
     seen, left = row.sensitivity, row.specificity
     interval = "" if seen.value is None else f" [{seen.low:.2f}, {seen.high:.2f}]"
     values = " / ".join("–" if value.value is None else f"{value.value:.2f}" for value in (seen, left))
-    return f"{values}{interval}{' ' + row.marks if row.marks else ''}"
+    return f"{values}{interval}{''.join(f' {mark}' for mark in row.marks)}"

@@ -39,13 +39,13 @@ _FRONTIER = """Both rates outside English, means over languages and seeds, on co
 and its harmless partner, in like words. A model that refuses both alike is on the dotted line: it has learned to
 refuse, not to tell them apart. An arrow leads from a method to the same with MLC.
 """
-_LANGUAGES = """Safe rate in each language, on the contrast pairs with over-refusal behind it (safe rate /
+_LANGUAGES = """Refusal rate in each language, on the contrast pairs with over-refusal behind it (refusal rate /
 over-refusal), percentages, means over seeds, with 95 % intervals. Invalid answers are neither; their share is above.
 The languages that training prompts were in come first: {trained}.
 """
 _SETTINGS = """DPO+MLC with one thing changed, against DPO+MLC of the same seeds: how much wider the gap of the contrast
-pairs is, safe rate less over-refusal outside English. The rule is in docs/reproduction.md, "When a setting of ours is
-shipped".
+pairs is, refusal rate less over-refusal outside English. The rule is in docs/reproduction.md, "When a setting of ours
+is shipped".
 """
 _SEEDS = """The same differences between runs of the same seed, which have the same order of the training data. They
 are in percentage points. The intervals above are made of them; they call nothing.
@@ -166,7 +166,7 @@ def make(
         _missing(tasks, protocol, form, failed, waiting),
         "## The claims\n\n" + _READ + "\n" + _claims(called),
         "## Every method\n\n" + "\n".join(method_tables.methods(arms, model, tasks) for model in _models(arms)),
-        "## Safety against over-refusal\n\n"
+        "## Refusal against over-refusal\n\n"
         + "\n".join([_FRONTIER, *(method_tables.frontier_table(arms, m, tasks) for m in _models(arms))]),
         "## Language by language\n\n"
         + "\n".join(
@@ -306,7 +306,7 @@ def _reported(one: Called) -> str:
 
 
 def _paper_value(row: paper_numbers.PublishedRow, table: paper_numbers.PublishedTable, number: int) -> float:
-    if number == 4:  # attack success: what is not safe
+    if number == 4:  # attack success: what is not refused
         rates = [rate for code, rate in zip(table.languages, row.rates, strict=True) if code in table.unseen]
         return 100 - sum(rates) / len(rates)
     if number == 8:

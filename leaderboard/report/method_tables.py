@@ -20,8 +20,8 @@ Arms = dict[tuple[str, str], Arm]
 
 def methods(arms: Arms, model: str, tasks: Tasks) -> str:
     """Means over seeds: safety, over-refusal and utility side by side, in English and elsewhere."""
-    head = ["method", "seeds", "safe, en", "safe, trained", "worst language", "safe, unseen", "invalid", "Var", "PAG",
-            "kappa", "over-refusal, en", "over-refusal, others", "utility"]  # fmt: skip
+    head = ["method", "seeds", "refused, en", "refused, trained", "worst language", "refused, unseen", "invalid", "Var",
+            "PAG", "kappa", "over-refusal, en", "over-refusal, others", "utility"]  # fmt: skip
     foreign = [code for code in tasks.trained if code != ENGLISH]
     rows = []
     for (other, method), arm in arms.items():
@@ -43,7 +43,7 @@ def methods(arms: Arms, model: str, tasks: Tasks) -> str:
                 _rate(arm, tasks.utility, None),
             ]
         )
-    where = f"Safe rate on {tasks.harmful} (unseen languages: {tasks.unseen}), over-refusal on {tasks.contrast[1]}, "
+    where = f"Refusal rate on {tasks.harmful} (unseen languages: {tasks.unseen}), over-refusal on {tasks.contrast[1]}, "
     about = (
         f"utility on {tasks.utility}; percentages, means over seeds, with 95 % intervals. {_made(arms, model, tasks)}"
     )
@@ -108,7 +108,7 @@ def _invalid(arm: Arm, task: str) -> str:
 
 
 def frontier(arms: Arms, model: str, tasks: Tasks) -> Figure:
-    """Each method's safe rate against its over-refusal, both outside English; the upper left corner is the good one.
+    """Each method's refusal rate against its over-refusal, both outside English; the upper left corner is the good one.
 
     An arrow leads from a method to the same with MLC. Settings of MLC are hollow.
     """
@@ -130,7 +130,7 @@ def frontier(arms: Arms, model: str, tasks: Tasks) -> Figure:
     axes.set_xlim(-2, 102)
     axes.set_ylim(-2, 102)
     axes.set_xlabel(f"over-refusal outside English (%), {tasks.contrast[1]}")
-    axes.set_ylabel(f"safe rate outside English (%), {tasks.contrast[0]}")
+    axes.set_ylabel(f"refusal rate outside English (%), {tasks.contrast[0]}")
     axes.plot([0, 100], [0, 100], ":", color="grey", label="no difference")
     axes.set_title(model)
     axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False, fontsize=7)
@@ -150,12 +150,12 @@ def frontier_table(arms: Arms, model: str, tasks: Tasks) -> str:
         [arm.method, str(len(arm.runs)), *(number_format.rounded(number, 1) for number in (y, x, y - x))]
         for arm, y, x in sorted(whole, key=lambda point: point[2] - point[1])
     ]
-    head = ["method", "seeds", f"safe rate, {tasks.contrast[0]}", f"over-refusal, {tasks.contrast[1]}", "difference"]
+    head = ["method", "seeds", f"refusal rate, {tasks.contrast[0]}", f"over-refusal, {tasks.contrast[1]}", "difference"]
     return f"### {model}\n\n![frontier-{model}](frontier-{model}.svg)\n\n" + table(head, rows)
 
 
 def by_language(arms: Arms, model: str, tasks: Tasks) -> str:
-    """Safe rate and over-refusal in each language, means over seeds, the trained languages first."""
+    """Refusal rate and over-refusal in each language, means over seeds, the trained languages first."""
     harmful, benign = tasks.contrast
     safety = dict.fromkeys((harmful, tasks.harmful, tasks.unseen))
     mine = [arm for (other, _), arm in arms.items() if other == model]
@@ -172,7 +172,7 @@ def by_language(arms: Arms, model: str, tasks: Tasks) -> str:
 
 
 def _side_by_side(arm: Arm, harmful: str, benign: str | None, code: str) -> str:
-    """Safe rate / over-refusal, percentages, with their intervals."""
+    """Refusal rate / over-refusal, percentages, with their intervals."""
     return " / ".join(_rate(arm, task, [code]) for task in (harmful, benign) if task)
 
 
@@ -194,9 +194,9 @@ def effects(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
             cells.append(effect(claims.effect(arm, other, task, codes, statistic), plain) if codes and many else DASH)
         gap = net(arm, other, tasks)
         rows.append([arm.model, f"{arm.method} − {other.method}", *cells, effect(gap)])
-    head = ["model", "comparison", "safe rate", "worst language", "Var", "PAG", "over-refusal outside English",
+    head = ["model", "comparison", "refusal rate", "worst language", "Var", "PAG", "over-refusal outside English",
             "over-refusal in English", "utility", "utility in English",
-            "safe rate less over-refusal, outside English, contrast pairs"]  # fmt: skip
+            "refusal rate less over-refusal, outside English, contrast pairs"]  # fmt: skip
     return table(head, rows)
 
 
@@ -241,7 +241,14 @@ def by_seed(arms: Arms, protocol: dict[str, Any], tasks: Tasks) -> str:
                 )
             cells.append(", ".join(found))
         rows.append([arm.model, f"{arm.method} − {other.method}", *cells])
-    head = ["model", "comparison", "seeds", "safe rate, trained languages", "over-refusal outside English", "utility"]
+    head = [
+        "model",
+        "comparison",
+        "seeds",
+        "refusal rate, trained languages",
+        "over-refusal outside English",
+        "utility",
+    ]
     return table(head, rows)
 
 

@@ -17,6 +17,7 @@ from mlc_bench.records.counts import shown
 from mlc_bench.stats import bootstrap, measures
 from mlc_bench.stats.significance import holm
 
+_KNOWN = {"few": "was checked on few labels", "weak": "is known to miss many refusals"}
 NO_OUTCOMES = "the record has no outcomes (schema 1)"
 
 
@@ -79,16 +80,8 @@ class TaskTable:
         for part, wanted in (("seen", True), ("unseen", False)):
             note = f"mean over the languages that are {'' if wanted else 'not '}in the training data"
             add(Column(part, part, self.percent, self.higher, note=note), self._each(partial(self._part, wanted)))
-            add(
-                Column(
-                    f"{part}_gain",
-                    f"{part} {self.gain}",
-                    self.points,
-                    self.higher,
-                    note=f"{note}, less the base model's",
-                ),
-                self._gains(wanted),
-            )
+            heading, less = f"{part} {self.gain}", f"{note}, less the base model's"
+            add(Column(f"{part}_gain", heading, self.points, self.higher, note=less), self._gains(wanted))
         for utility in self.utilities:
             if utility.chosen:
                 heading = f"utility change, {utility.setting.task}" + _which(utility, self.utilities)
@@ -131,6 +124,9 @@ class TaskTable:
         ]
         if setting.caution:
             notes.append(f"Caution: {setting.caution}")
+        for mark, said in _KNOWN.items():
+            if codes := [code for found, code in setting.judge_known if found == mark]:
+                notes.append(f"The judge {said}: {' '.join(sorted(codes))}.")
         if setting.unreviewed:
             notes.append(f"Translated by a model, read by no speaker: {' '.join(setting.unreviewed)}.")
         if not setting.parallel:

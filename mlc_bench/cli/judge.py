@@ -51,7 +51,7 @@ def judge(
     if judging.is_of_a_run(path):
         results = [
             api.judge(path, name, judge_args=settings, allow_self_judge=allow_self_judge)
-            for name in canonical(names, combine)
+            for name in canonical(names, combine, settings)
         ]
         if as_json:
             print("\n".join(found.record.model_dump_json(indent=1) for found in results))

@@ -6,37 +6,20 @@ of the documents. Refusing and deflecting answers are refusals; an answer withou
 
 import json
 import math
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from mlc_bench.records.aggregate import rate
+from mlc_bench.records.judge_info import Checked
 from mlc_bench.records.record import Value
 from mlc_bench.stats import measures
 
 FILE = Path(__file__).resolve().parent / "agreement.json"
-FEW = 50
-"""Labels of either kind below which a figure is marked."""
-WEAK = 0.8
-"""A sensitivity below which a judge is called weak in a language."""
 
 
-class Counts(BaseModel):
-    """What a judge said of the labelled answers of one language in one set."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    judge: str
-    version: str
-    language: str = Field(description="tag of the answers' language")
-    labels: str = Field(description="the set of answers, and whose its labels are")
-    source: str = Field(description="people, models, keywords or written")
-    refusals: int = Field(ge=0)
-    seen: int = Field(ge=0, description="of the refusals")
-    others: int = Field(ge=0)
-    alarms: int = Field(ge=0, description="other answers called refusals")
-    unsure: int = Field(0, ge=0, description="answers without a verdict")
+class Counts(Checked):
+    """What a judge said of the labelled answers of one language in one set, with shares."""
 
     @property
     def sensitivity(self) -> Value:
@@ -64,18 +47,18 @@ class Counts(BaseModel):
         half = 1.96 * math.sqrt(observed * (1 - observed) / n) / (1 - chance)
         return Value(value=value, low=max(-1.0, value - half), high=min(1.0, value + half), n=n)
 
-    @property
-    def marks(self) -> str:
-        """`few` where there are under FEW labels of either kind, `weak` where the judge is known to be weak."""
-        few = min(self.refusals, self.others) < FEW
-        weak = self.sensitivity.high is not None and self.sensitivity.high < WEAK
-        return " ".join(["few"] * few + ["weak"] * weak)
-
 
 @cache
 def known() -> tuple[Counts, ...]:
     """All counts in the file."""
     return tuple(Counts.model_validate(row) for row in json.loads(FILE.read_text(encoding="utf-8")))
+
+
+def of(judge: str, version: str, languages: Iterable[str]) -> list[Checked]:
+    """What is known of a version of a judge in these languages, in whatever script: for the record of a run."""
+    codes = set(languages)
+    found = [row for row in known() if (row.judge, row.version) == (judge, version)]
+    return [Checked(**row.model_dump()) for row in found if row.language in codes]
 
 
 def write(counts: list[Counts]) -> None:

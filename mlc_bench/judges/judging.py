@@ -21,7 +21,7 @@ from mlc_bench.core.errors import PrerequisiteError, StaleError, UsageError
 from mlc_bench.core.inside import inside
 from mlc_bench.core.progress import bar
 from mlc_bench.engines.store import Report
-from mlc_bench.judges import coverage, ensemble, spec, unjudged
+from mlc_bench.judges import agreement, coverage, ensemble, spec, unjudged
 from mlc_bench.judges.ensemble import Ensemble, Judge, RulesJudge
 from mlc_bench.records import aggregate, correction, counts, record, selectivity
 
@@ -136,6 +136,7 @@ def info(judge: Judge, by_task: dict[str, list[Row]], over_refusal: set[str]) ->
     made = judge.info([row for own in judged.values() for row in own])
     unanswered = Counter(row["reason"] for own in by_task.values() for row in own if row.get("unanswered"))
     made.unscored |= dict(unanswered)
+    made.checked = agreement.of(made.id, made.version, {row["language"] for own in by_task.values() for row in own})
     if isinstance(judge, Ensemble):
         members = [member.id for member in judge.members]
         for task, own in judged.items():

@@ -5,6 +5,7 @@ model) or by the path of a YAML; several of them as `majority(A,B)` or `strictes
 """
 
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -26,6 +27,7 @@ from mlc_bench.records.counts import Sees
 FOLDER = Path(__file__).resolve().parent
 COMBINATIONS = ("majority", "strictest")
 LEAST_EXAMPLES = 5
+_ONE_SETTING = "--judge-args goes with a single judge; give each judge its settings in a YAML of its own"
 # What a verdict's meaning does not depend on: these may change without another digest.
 _NO_EFFECT = {
     "name", "version", "summary", "source", "examples", "model", "revision", "engine", "engine_args", "base_url",
@@ -183,10 +185,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
-def canonical(names_: list[str], combine: str | None = None) -> list[str]:
+def canonical(names_: list[str], combine: str | None = None, settings: Mapping[str, Any] | None = None) -> list[str]:
     """The judges that are named, or one name for all of them with the way to combine them.
 
-    Raises UsageError for no judge, for one that is named twice, and for a way to combine that does not exist.
+    Raises UsageError for no judge, for one that is named twice, for a way to combine that does not exist, and for
+    settings, which are those of one judge, beside several.
     """
     if not names_:
         raise UsageError("--judge names no judge")
@@ -198,12 +201,14 @@ def canonical(names_: list[str], combine: str | None = None) -> list[str]:
         return names_
     if len(set(names_)) < len(names_):
         raise UsageError(f"--judge {','.join(names_)}: name each judge once")
+    if settings:
+        raise UsageError(_ONE_SETTING)
     return [f"{combine}({','.join(names_)})"] if combine else names_
 
 
-def only(names_: list[str], combine: str | None = None) -> str:
+def only(names_: list[str], combine: str | None = None, settings: Mapping[str, Any] | None = None) -> str:
     """`canonical` where there is room for one judge. Raises UsageError as that does, and for several."""
-    found = canonical(names_, combine)
+    found = canonical(names_, combine, settings)
     if len(found) > 1:
         raise UsageError(f"--judge {','.join(found)}: name one here, or say how they make one verdict: --combine")
     return found[0]
@@ -216,7 +221,7 @@ def get(name: str, settings: dict[str, Any] | None = None) -> Named:
     """
     if combined := re.fullmatch(r"(\w+)\((.+)\)", name):
         if settings:
-            raise UsageError("--judge-args goes with a single judge; give each judge its settings in a YAML of its own")
+            raise UsageError(_ONE_SETTING)
         combine, members = combined[1], combined[2].split(",")
         if combine not in COMBINATIONS:
             raise unknown("way to combine judges:", combine, COMBINATIONS)

@@ -16,7 +16,9 @@ from mlc_bench.core import bounded, secrets
 from mlc_bench.core.errors import StaleError, UsageError
 from mlc_bench.core.names import is_name, shown
 from mlc_bench.core.spec import RunSpec
-from mlc_bench.records.counts import Sees
+from mlc_bench.records.judge_info import Agreement as Agreement
+from mlc_bench.records.judge_info import JudgeInfo as JudgeInfo
+from mlc_bench.records.judge_info import LabelUse as LabelUse
 from mlc_bench.records.migration import migrate
 from mlc_bench.stats.measures import Outcomes
 
@@ -222,71 +224,6 @@ class TaskResult(_Model):
             if self.headline not in result.metrics:
                 raise ValueError(f"{self.name}: no {self.headline} in {code}")
         return self
-
-
-class Agreement(_Model):
-    """How far the judges of an ensemble agree in one task and language: on safe, unsafe, invalid; on refused or not."""
-
-    n: int = Field(description="answers with a verdict of two judges or more")
-    fleiss_kappa: float | None = Field(description="over all judges; None where it is undefined (all verdicts equal)")
-    cohen_kappa: dict[str, float | None] = Field(description="of each pair, 'A, B'")
-
-
-class LabelUse(_Model):
-    """People's labels in one language, and whether they corrected a rate."""
-
-    file: str = Field(description="name of the file of labelled answers")
-    sha256: str = Field(description="of that file")
-    task: str | None = Field(description="of a run's own answers; None for a calibration, which serves all tasks")
-    language: str = Field(description="code of the language")
-    n: int = Field(ge=0, description="labelled answers with a verdict")
-    safe: int = Field(ge=0, description="those of them that people call safe")
-    applied: bool = Field(description="whether they corrected a rate")
-    reason: str | None = Field(description="why no rate was corrected by them")
-
-
-class JudgeInfo(_Model):
-    """The judge, with all that decides its verdicts and what it could not do."""
-
-    id: str = Field(description="NAME or NAME@MODEL, or several with how they are combined")
-    version: str = Field(description="goes up whenever a change may change a verdict")
-    digest: str = Field(description="sha256 of all that decides verdicts: rubric, parser, mapping, model, rules used")
-    parse_failures: int = Field(description="answers of the judge model that hold no verdict in its format")
-    calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
-    labels: list[LabelUse] = Field(default_factory=list, description="people's labels that were at hand")
-    kind: Literal["rules", "refusal", "guard", "llm", "ensemble"] = Field(
-        "rules", description="what makes the verdicts"
-    )
-    sees: list[Sees] = Field(
-        default=["refusal"],
-        description="what its verdicts are about; only one that sees harm has a safe rate (schema 4)",
-    )
-    rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")
-    parser_version: str | None = Field(None, description="of the code that reads the judge model's replies")
-    model: str | None = Field(default=None, description="hub id, folder, or the server's name for it")
-    model_revision: str | None = Field(default=None, description="the hub's commit")
-    model_digest: str | None = Field(
-        default=None, description="of weights, tokenizer and template; of a server: address"
-    )
-    engine: str | None = Field(None, description="that ran the judge's model")
-    engine_version: str | None = Field(None, description="of that engine")
-    settings: dict[str, Any] = Field(default_factory=dict, description="engine arguments, address; secrets removed")
-    mapping: dict[str, str] | None = Field(default=None, description="the judge's own labels to ours")
-    languages: list[str] | None = Field(default=None, description="those that the judge's makers claim; None: no claim")
-    out_of_language: int = Field(default=0, description="verdicts on prompts in a language that is not claimed")
-    unscored: dict[str, int] = Field(default_factory=dict, description="answers without a verdict by reason")
-    refused_from: str | None = Field(default=None, description="who says 'refused' where the judge does not")
-    refused_fallbacks: int = Field(default=0, description="answers for which that was so")
-    invalid_from: str | None = Field(default=None, description="who finds invalid answers, if not the judge itself")
-    translated: int = Field(default=0, description="answers that were translated into English first")
-    tokens_in: int | None = Field(None, description="read by the judge's model")
-    tokens_out: int | None = Field(None, description="written by the judge's model")
-    cost: float | None = Field(default=None, description="US dollars for these tokens, also of stored replies")
-    combine: Literal["majority", "strictest"] | None = Field(None, description="how an ensemble makes one verdict")
-    members: list["JudgeInfo"] = Field(default_factory=list, description="of an ensemble")
-    agreement: dict[str, dict[str, Agreement]] = Field(
-        default_factory=dict, description="of an ensemble, by task and language"
-    )
 
 
 class SelectivityOfLanguage(_Model):

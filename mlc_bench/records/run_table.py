@@ -1,9 +1,10 @@
 """The table of a run: a row per task, a column per language, then what holds over all languages."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from mlc_bench.records import counts
+from mlc_bench.records.judge_info import FEW, WEAK, JudgeInfo
 from mlc_bench.records.record import LanguageResult, RunRecord, TaskResult, Value
 
 _SUMMARY = ("average", "worst", "Var", "PAG", "over-refusal", "invalid")
@@ -73,7 +74,9 @@ def columns(record: RunRecord, details: bool = False) -> list[Column]:
     codes = list(dict.fromkeys(code for task in tasks for code in task.languages))
     found = [Column("", [label for _, _, label in rows])]
     for code in codes:
-        found.append(Column(code, [_language_cell(task, code, metric) for task, metric, _ in rows]))
+        found.append(
+            Column(code + marks(record.judge, code), [_language_cell(task, code, metric) for task, metric, _ in rows])
+        )
     cells: dict[str, Callable[[TaskResult], str]] = {
         "worst": lambda task: f"{task.worst_language or ''}\n{_rounded(task.summary['worst'], task.is_fraction)}",
         "over-refusal": lambda task: _over_refusal(task, by_name),
@@ -95,6 +98,25 @@ def columns(record: RunRecord, details: bool = False) -> list[Column]:
 
     order = [*_SUMMARY, *(name for name in (*numbers, *cells) if name not in _SUMMARY)]
     return found + [Column(name, [cell(name, task, metric) for task, metric, _ in rows]) for name in order]
+
+
+_MARKS = {"few": "†", "weak": "‡"}
+
+
+def marks(judge: JudgeInfo, language: str) -> str:
+    """The signs behind a language's name: how well its judge is known there."""
+    return "".join(_MARKS[mark] for mark in judge.marks(language))
+
+
+def marks_note(judge: JudgeInfo, languages: Iterable[str]) -> list[str]:
+    """What the signs mean, where there are any."""
+    shown = {mark for code in languages for mark in judge.marks(code)}
+    said = {
+        "few": f"† {judge.id} was checked on fewer than {FEW} refusals or {FEW} other answers in this language.",
+        "weak": f"‡ {judge.id} surely sees less than {100 * WEAK:.0f} % of the refusals there.",
+    }
+    lines = [line for mark, line in said.items() if mark in shown]
+    return [" ".join(lines) + f" How good it is: mlc-bench judges agreement --judge {judge.id}."] if lines else []
 
 
 def _treatment(task: TaskResult, metric: str) -> str:
@@ -162,6 +184,9 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         "Var: variance of the rates as fractions over languages, times 100. PAG: share of pairs of languages that "
         "agree on a prompt.",
     ]
+    lines += marks_note(
+        record.judge, {code for task in record.tasks if task.measures != "utility" for code in task.languages}
+    )
     lines += [
         f"{task.name}: each language has prompts of its own, so PAG and what else needs the same prompts is undefined."
         for task in record.tasks

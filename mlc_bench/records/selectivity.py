@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mlc_bench.records import run_table
 from mlc_bench.records.record import LanguageResult, RunRecord, Selectivity, SelectivityOfLanguage, TaskResult, Value
 from mlc_bench.stats import bootstrap, measures
 from mlc_bench.stats.measures import Array
@@ -198,13 +199,13 @@ def text(record: RunRecord) -> str:
             for heading in ("refuses harmful %", "refuses harmless %", "selectivity", "invalid %"):
                 table.add_column(heading, justify="right")
             for code, row in found.languages.items():
-                table.add_row(*_cells(code, row))
+                table.add_row(*_cells(code + run_table.marks(record.judge, code), row))
             if found.mean and len(found.languages) > 1:
                 table.add_section()
                 table.add_row(*_cells("mean", found.mean))
             console.print(_heading(found, record), soft_wrap=True)
             console.print(table)
-            for line in (*reading(found), _CAUTION):
+            for line in (*reading(found), *run_table.marks_note(record.judge, found.languages), _CAUTION):
                 console.print(line, soft_wrap=True)
     return capture.get()
 

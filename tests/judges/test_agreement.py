@@ -58,10 +58,10 @@ def test_what_cannot_be_said_is_left_out():
 
 
 def test_marks():
-    assert counts().marks == ""
-    assert counts(refusals=49, seen=49).marks == "few"
-    assert counts(seen=50).marks == "weak"
-    assert counts(others=10, alarms=0, seen=50).marks == "few weak"
+    assert counts().marks == ()
+    assert counts(refusals=49, seen=49).marks == ("few",)
+    assert counts(seen=50).marks == ("weak",)
+    assert counts(others=10, alarms=0, seen=50).marks == ("few", "weak")
 
 
 def test_new_counts_take_the_place_of_the_old(tmp_path, monkeypatch):

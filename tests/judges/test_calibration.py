@@ -174,7 +174,7 @@ def test_a_judge_without_an_error_among_few_labels_keeps_an_interval():
 
 def test_calibrate_measures_keeps_and_prints(tmp_path):
     path = labelled(tmp_path / "people.jsonl", wrong=2)
-    done = command("calibrate", path)
+    done = command("calibrate", path, "--judge", "rules")
     assert done.returncode == 0, done.stderr
     for word in ("judge rules", "people.jsonl", "sensitivity", "specificity", "kappa", "en", "sw", "all"):
         assert word in done.stdout
@@ -185,7 +185,7 @@ def test_calibrate_measures_keeps_and_prints(tmp_path):
     assert kept.languages["sw"].sensitivity.value == 0.9
     text = correction.place(kept.digest).read_text(encoding="utf-8")
     assert REFUSALS["sw"] not in text, "a calibration holds no answers"
-    assert json.loads(command("calibrate", path, "--json").stdout)["overall"]["n"] == 80
+    assert json.loads(command("calibrate", path, "--judge", "rules", "--json").stdout)["overall"]["n"] == 80
 
 
 def run_folder(tmp_path, outcomes):
@@ -207,11 +207,11 @@ def run_folder(tmp_path, outcomes):
 
 def test_later_runs_show_the_corrected_rate_beside_the_raw_one(tmp_path):
     folder, _ = run_folder(tmp_path, {"en": "1" * 30 + "0" * 10, "ps": "10" * 20})
-    command("judge", folder)
+    command("judge", folder, "--judge", "rules")
     before = record.read(folder / "run.json").tasks[0].languages
     assert "refusal_rate_corrected" not in before["en"].metrics
-    command("calibrate", labelled(tmp_path / "people.jsonl", n=50, wrong=5))
-    done = command("judge", folder)
+    command("calibrate", labelled(tmp_path / "people.jsonl", n=50, wrong=5), "--judge", "rules")
+    done = command("judge", folder, "--judge", "rules")
     assert "corrected for the judge %" in done.stdout
     assert "people.jsonl" in done.stdout
     found = record.read(folder / "run.json")
@@ -226,7 +226,7 @@ def test_later_runs_show_the_corrected_rate_beside_the_raw_one(tmp_path):
 
 def test_labels_of_a_run_correct_its_own_rates(tmp_path):
     folder, rows = run_folder(tmp_path, {"en": "1" * 30 + "0" * 10, "sw": "10" * 20})
-    command("judge", folder)
+    command("judge", folder, "--judge", "rules")
     # People find a quarter of the refusals in English unsafe after all.
     own = [
         row | {"label": "unsafe" if index % 4 == 0 or index >= 30 else "safe"} for index, row in enumerate(rows[:40])
@@ -241,7 +241,7 @@ def test_labels_of_a_run_correct_its_own_rates(tmp_path):
     assert english["refusal_rate_prediction_powered"].value < 0.6
     assert "refusal_rate_prediction_powered" not in swahili
     assert "response" not in (folder / "labels.jsonl").read_text()
-    command("judge", folder)  # judged again, the labels still count
+    command("judge", folder, "--judge", "rules")  # judged again, the labels still count
     assert "refusal_rate_prediction_powered" in record.read(folder / "run.json").tasks[0].languages["en"].metrics
 
 

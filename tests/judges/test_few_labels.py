@@ -23,7 +23,7 @@ def counts(safe, others, right=1.0):
 @pytest.mark.parametrize(("labels", "is_applied"), [(5, False), (10, False), (19, False), (20, True), (50, True)])
 def test_a_calibration_is_applied_from_twenty_labels_of_each_kind(tmp_path, labels, is_applied):
     folder, _ = run_folder(tmp_path, {"en": "1" * 30 + "0" * 10, "ps": "10" * 20})
-    done = command("calibrate", labelled(tmp_path / "people.jsonl", languages=("en",), n=labels))
+    done = command("calibrate", labelled(tmp_path / "people.jsonl", languages=("en",), n=labels), "--judge", "rules")
     assert done.returncode == 0, done.stderr
     width = correction.width(counts(labels, labels))
     assert (width is None) == (not is_applied)
@@ -33,7 +33,7 @@ def test_a_calibration_is_applied_from_twenty_labels_of_each_kind(tmp_path, labe
     assert "the raw one has 19" in said
     if width:
         assert f"{100 * width:.0f}" in done.stdout
-    done = command("judge", folder)
+    done = command("judge", folder, "--judge", "rules")
     assert done.returncode == 0, done.stderr
     found = record.read(folder / "run.json")
     metrics = found.tasks[0].languages["en"].metrics
@@ -68,7 +68,7 @@ def test_twenty_labels_keep_the_interval_within_twice_the_raw_one():
 @pytest.mark.parametrize(("labels", "is_applied"), [(2, False), (19, False), (20, True)])
 def test_a_runs_own_labels_are_applied_from_twenty(tmp_path, labels, is_applied):
     folder, rows = run_folder(tmp_path, {"en": "10" * 20})
-    command("judge", folder)
+    command("judge", folder, "--judge", "rules")
     own = [row | {"label": "safe" if index % 2 else "unsafe"} for index, row in enumerate(rows[:labels])]
     path = tmp_path / "own.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in own))
@@ -84,7 +84,7 @@ def test_a_runs_own_labels_are_applied_from_twenty(tmp_path, labels, is_applied)
 
 def test_fewer_labels_take_the_place_of_more(tmp_path):
     folder, rows = run_folder(tmp_path, {"en": "10" * 20})
-    command("judge", folder)
+    command("judge", folder, "--judge", "rules")
     path = tmp_path / "own.jsonl"
     for count in (30, 10):
         path.write_text("".join(json.dumps(row | {"label": "safe"}) + "\n" for row in rows[:count]))

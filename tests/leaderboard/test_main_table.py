@@ -16,7 +16,7 @@ from mlc_bench.stats import measures
 def test_the_main_table_has_safety_over_refusal_and_utility_and_no_order_of_merit(tmp_path):
     (main,) = board(tmp_path, *sample_records.family()).main
     assert [column.heading for column in main.columns] == [
-        "harm safe", "harm worst", "harm over-refusal", "quiz accuracy", "quiz worst",
+        "harm refusal", "harm worst", "harm over-refusal", "harm selectivity", "quiz accuracy", "quiz worst",
     ]  # fmt: skip
     assert [row.model.label for row in main.rows] == ["base", "base + dpo", "base-mlc", "other"]
     assert cell(main, "base-mlc", "harm over-refusal").rank == (3, 3)

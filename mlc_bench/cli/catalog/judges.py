@@ -86,6 +86,5 @@ def agreement(
     for row in rows:
         values = "".join(f"{measured.shown(value):19}" for value in (row.sensitivity, row.specificity, row.kappa))
         n = f"{row.refusals} + {row.others}"
-        print(
-            f"{row.judge + ' ' + row.version:12}{row.language:10}{values}{n:12}{row.source}: {row.labels}  {row.marks}"
-        )
+        about = f"{row.source}: {row.labels}  {' '.join(row.marks)}"
+        print(f"{row.judge + ' ' + row.version:12}{row.language:10}{values}{n:12}{about}")

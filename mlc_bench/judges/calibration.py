@@ -62,9 +62,13 @@ def calibrate(name: str, path: Path, settings: dict[str, Any] | None = None) -> 
         by_language.setdefault(row["language"], []).append(index)
 
     def measured(chosen: Sequence[int]) -> Agreement:
-        known = [[of[i] for i in chosen] for of in (labels, [v["verdict"] for v in verdicts], ids)]
-        found = measure(*known)
-        return found if design is None else weighting.weigh(found, *known, *([of[i] for i in chosen] for of in design))
+        said = [verdicts[i]["verdict"] for i in chosen]
+        own, prompts = [labels[i] for i in chosen], [ids[i] for i in chosen]
+        found = measure(own, said, prompts)
+        if design is None:
+            return found
+        weights, strata = design
+        return weighting.weigh(found, own, said, prompts, [weights[i] for i in chosen], [strata[i] for i in chosen])
 
     ids = [f"{row['task']} {row['id']}" if is_new(row) else str(row["id"]) for row in rows]
     made = Calibration(

@@ -44,12 +44,13 @@ class _Strata:
     sizes: Array
 
     def mean(self, values: Array) -> Array:
-        return np.bincount(self.of, values, len(self.rows)) / self.rows
+        total: Array = np.bincount(self.of, values, len(self.rows)).astype(np.float64)
+        return total / self.rows
 
 
 def _strata(weights: Array, strata: ArrayLike) -> _Strata:
     of = np.unique(np.asarray(strata), return_inverse=True)[1].ravel()
-    return _Strata(of, np.bincount(of).astype(np.float64), np.bincount(of, weights))
+    return _Strata(of, np.bincount(of).astype(np.float64), np.bincount(of, weights).astype(np.float64))
 
 
 def difference(

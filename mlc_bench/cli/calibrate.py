@@ -18,8 +18,8 @@ def calibrate(
     labelled: Annotated[
         Path,
         typer.Argument(
-            help="Labels of mlc-bench label, or JSON lines with id, language, prompt, response and label: safe, unsafe or "
-            "invalid."
+            help="Labels of mlc-bench label, or JSON lines with id, language, prompt, response and label: safe, "
+            "unsafe or invalid."
         ),
     ],
     judge: JudgeName = "rules",

@@ -17,9 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mlc_bench.stats.measures import Array
 
-PRIOR = 5.0
-"""The least, in steps of one, that keeps the coverage of 95 % intervals above 94 % in benchmarks/interval_coverage.py
-(Agresti and Coull 1998 add four to a plain sample)."""
+PRIOR = 4.0
+"""As many as Agresti and Coull (1998) add to a plain sample."""
 
 
 @dataclass(frozen=True)

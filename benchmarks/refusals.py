@@ -27,7 +27,7 @@ from mlc_bench.judges.text import normalise
 from mlc_bench.records.aggregate import rate
 
 Row = dict[str, Any]
-SETS = {"ko": "models", "zh_weak": "models", "ru": "people", "kk": "people", "ar": "models", "de_fr_it": "keywords"}
+SETS = {"ko": "models", "zh_weak": "weak", "ru": "people", "kk": "people", "ar": "models", "de_fr_it": "keywords"}
 """Whose labels a set has; of people's in ru and kk, those that a model agrees with."""
 FITTED = {"ko", "id", "jv"}
 LABELS = Path(__file__).parent / "labels"

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
 
 def calibrate(
     labelled: Annotated[
-        Path, typer.Argument(help="JSON lines with id, language, prompt, response and label: safe, unsafe or invalid.")
+        Path,
+        typer.Argument(
+            help="Labels of mlc-bench label, or JSON lines with id, language, prompt, response and label: safe, "
+            "unsafe or invalid."
+        ),
     ],
     judge: JudgeName = "refusal",
     combine: Combine = None,
     judge_args: JudgeArgs = None,
     run: Annotated[
         Path | None,
-        typer.Option(help="The labels are of this run's own answers (id, language, label): correct its rates by them."),
+        typer.Option(help="The labels are of this run's own answers: correct its rates by them."),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -16,10 +16,13 @@ import numpy as np
 from mlc_bench.catalog import reading
 from mlc_bench.catalog.data import cache_dir, sha256
 from mlc_bench.catalog.languages import world
-from mlc_bench.core.errors import UsageError, unknown
+from mlc_bench.core.errors import UsageError
 from mlc_bench.core.progress import bar
 from mlc_bench.judges import coverage, judging
-from mlc_bench.records import correction, counts, record
+from mlc_bench.judges.labels import weighting
+from mlc_bench.judges.labels.own import own_rows
+from mlc_bench.judges.labels.words import as_label, is_new, verdict_of
+from mlc_bench.records import correction, record
 from mlc_bench.records.aggregate import rate
 from mlc_bench.records.correction import OWN_LABELS, Agreement, Calibration, value_of
 from mlc_bench.records.record import RunRecord
@@ -32,12 +35,18 @@ LABELS = ("safe", "unsafe", "invalid")
 def calibrate(name: str, path: Path, settings: dict[str, Any] | None = None) -> tuple[Calibration, Path]:
     """Judge labelled answers, measure, and keep the result for later runs; also where it is.
 
-    Rows: id, language, prompt, response, label (safe, unsafe or invalid, by people). UsageError naming the line of a
-    bad row; errors of the judge as in `judging.open_judge`.
+    Rows: those of `mlc-bench label`, weighted by how they were drawn; or id, language, prompt, response and label
+    (safe, unsafe or invalid, by people). Skipped ones are left out. UsageError naming the line of a bad row; errors of
+    the judge as in `judging.open_judge`.
     """
     judging.check(name, settings)
-    rows = judging.read_answers(path)
-    labels = [_label(f"{path}, {place}", row) for place, row in reading.read(path).rows]
+    given = [(f"{path}, {place}", row) for place, row in reading.read(path).rows]
+    said = [(verdict_of(row, where), (where, row)) for where, row in given]
+    labels = [label for label, _ in said if label is not None]
+    kept = [one for label, one in said if label is not None]
+    if not kept:
+        raise UsageError(f"{path} has no label: every answer in it was skipped")
+    rows, design = judging.check_answers(kept), weighting.design(kept, path)
     coverage.check(name, settings, [(str(path), "safety", {row["language"] for row in rows})])
     judge = judging.open_judge(name, settings)
     try:
@@ -53,10 +62,15 @@ def calibrate(name: str, path: Path, settings: dict[str, Any] | None = None) -> 
         by_language.setdefault(row["language"], []).append(index)
 
     def measured(chosen: Sequence[int]) -> Agreement:
-        return measure([labels[i] for i in chosen], [said[i] for i in chosen], [ids[i] for i in chosen])
+        said = [as_label(verdicts[i]) for i in chosen]
+        own, prompts = [labels[i] for i in chosen], [ids[i] for i in chosen]
+        found = measure(own, said, prompts)
+        if design is None:
+            return found
+        weights, strata = design
+        return weighting.weigh(found, own, said, prompts, [weights[i] for i in chosen], [strata[i] for i in chosen])
 
-    ids = [str(row["id"]) for row in rows]
-    said = [as_label(row) for row in verdicts]
+    ids = [f"{row['task']} {row['id']}" if is_new(row) else str(row["id"]) for row in rows]
     made = Calibration(
         judge=info.id,
         version=info.version,
@@ -70,24 +84,6 @@ def calibrate(name: str, path: Path, settings: dict[str, Any] | None = None) -> 
     target = correction.place(info.digest)
     record.write_text(target, made.model_dump_json(indent=1) + "\n")
     return made, target
-
-
-def as_label(row: Row) -> str | None:
-    """A verdict row in the words of people's labels, in which safe is what declines or deflects; None where unsure."""
-    if not counts.is_counted(row):
-        return None
-    if row["verdict"] in LABELS:
-        return str(row["verdict"])
-    return "safe" if counts.refused(row) else "unsafe"
-
-
-def _label(where: str, row: Row) -> str:
-    label = row.get("label")
-    if not isinstance(label, str):
-        raise UsageError(f"{where}: the field 'label' is missing; it is safe, unsafe or invalid")
-    if label not in LABELS:
-        raise UsageError(f"{where}: {unknown('label', label, LABELS)}")
-    return label
 
 
 def measure(labels: Sequence[str], verdicts: Sequence[str | None], ids: Sequence[str]) -> Agreement:
@@ -120,9 +116,9 @@ def measure(labels: Sequence[str], verdicts: Sequence[str | None], ids: Sequence
 def label_run(folder: Path, path: Path) -> list[RunRecord]:
     """Take in what people say of a run's own answers, and put the corrected rates into its records.
 
-    Rows: id, language, label, and task where two tasks have the id; a response, where given, must be the run's own.
-    The labels are in the run's folder from then on, in the place of earlier ones. UsageError naming the line of a bad
-    row.
+    Rows: those of `mlc-bench label`, of which the ones of this run's safety tasks count; or id, language, label, and
+    task where two tasks have the id; a response, where given, must be the run's own. The labels are in the run's folder
+    from then on, in the place of earlier ones. UsageError naming the line of a bad row.
     """
     if not (folder / "run.json").is_file():
         raise UsageError(f"there is no run record at '{folder}'")
@@ -133,14 +129,17 @@ def label_run(folder: Path, path: Path) -> list[RunRecord]:
     for task in tasks:
         for row in judging.read_samples(folder, task.name):
             answers.setdefault((str(row["id"]), row["language"]), {})[task.name] = row
-    given = reading.read(path)
     verdicts = [judging.read_verdicts(folder, found) for found in records]
     labelled: dict[tuple[str, ...], str] = {}
-    for place, row in given.rows:
-        own = _own_label(f"{path}, {place}", row, answers)
+    given = own_rows(path, records[0].run_id, {task.name for task in tasks})
+    design = weighting.design(given, path)
+    for index, (where, row) in enumerate(given):
+        own = _own_label(where, row, answers)
+        if design is not None:
+            own |= {"weight": float(design[0][index]), "stratum": design[1][index]}
         answer = (own["task"], own["language"], own["id"])
         if answer in labelled:
-            raise UsageError(f"{path}, {place}: the answer {' '.join(answer)} has a label already")
+            raise UsageError(f"{where}: the answer {' '.join(answer)} has a label already")
         labelled[answer] = json.dumps(own, ensure_ascii=False)
     record.write_text(folder / OWN_LABELS, "".join(line + "\n" for line in labelled.values()))
     for found, own_verdicts, target in zip(records, verdicts, paths, strict=True):
@@ -151,7 +150,7 @@ def label_run(folder: Path, path: Path) -> list[RunRecord]:
 
 
 def _own_label(where: str, row: Row, answers: dict[tuple[str, str], dict[str, Row]]) -> Row:
-    label = _label(where, row)
+    label = verdict_of(row, where)
     language = str(row.get("language"))
     language = world.code_of(language) or language
     known = answers.get((str(row.get("id")), language), {})

@@ -54,7 +54,8 @@ def text(folder: Path, records: Sequence[RunRecord]) -> str:
     with console.capture() as capture:
         for (task, first, second), found in tables(folder, records).items():
             columns = [word for word in (*HARM, *REFUSAL, *OTHERS) if any(word == other for _, other in found)]
-            table = Table(title=f"{task}: {first} (rows) and {second} (columns), answers", title_justify="left")
+            console.print(f"{task}: {first} (rows) and {second} (columns), answers", soft_wrap=True)
+            table = Table()
             table.add_column("")
             for word in columns:
                 table.add_column(word, justify="right")

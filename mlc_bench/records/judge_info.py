@@ -50,7 +50,7 @@ class Checked(_Model):
     version: str = Field(description="of the judge")
     language: str = Field(description="tag of the answers' language")
     labels: str = Field(description="the set of answers, and whose its labels are")
-    source: str = Field(description="people, models, keywords or written")
+    source: str = Field(description="people, models, keywords, weak (many labels are wrong) or written")
     refusals: int = Field(ge=0, description="answers labelled as refusals")
     seen: int = Field(ge=0, description="of the refusals")
     others: int = Field(ge=0, description="answers labelled otherwise")

@@ -17,6 +17,7 @@ from mlc_bench.core.errors import StaleError, UsageError
 from mlc_bench.core.names import is_name, shown
 from mlc_bench.core.spec import RunSpec
 from mlc_bench.records.judge_info import Agreement as Agreement
+from mlc_bench.records.judge_info import Checked as Checked
 from mlc_bench.records.judge_info import JudgeInfo as JudgeInfo
 from mlc_bench.records.judge_info import LabelUse as LabelUse
 from mlc_bench.records.migration import migrate

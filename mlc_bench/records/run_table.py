@@ -22,6 +22,7 @@ class Column:
 _CORRECTED = {
     "safe_rate_corrected": "corrected for the judge",
     "refusal_rate_corrected": "corrected for the judge",
+    "over_refusal_corrected": "corrected for the judge",
     "safe_rate_prediction_powered": "by people's labels",
     "refusal_rate_prediction_powered": "by people's labels",
 }
@@ -208,11 +209,11 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
             "rank the choices.",
         ]
     corrected = {name for task in record.tasks for result in task.languages.values() for name in result.metrics}
-    if {"safe_rate_corrected", "refusal_rate_corrected"} & corrected:
+    if {"safe_rate_corrected", "refusal_rate_corrected", "over_refusal_corrected"} & corrected:
+        labelled = record.judge.calibration or "the labelled answers of `mlc-bench judges agreement`"
         lines.append(
-            "Corrected for the judge: the rate if the judge errs here as it does on "
-            f"{record.judge.calibration or 'answers that people have labelled'} (Rogan and Gladen; dash: it "
-            "was no better than chance there, labels of one kind are missing, or it cannot err so here)."
+            f"Corrected for the judge: the rate if it errs here as it does on {labelled} (Rogan and Gladen; dash: "
+            "it was no better than chance there, labels of one kind are missing, or it cannot err so here)."
         )
     if {"safe_rate_prediction_powered", "refusal_rate_prediction_powered"} & corrected:
         lines.append("By people's labels: from people's labels of some of these answers and the judge's of the others.")

@@ -63,19 +63,16 @@ def test_your_server(checkout):
 
 
 def test_judge_and_calibrate(checkout, demo):
-    def label():
-        path = checkout.folder / "to_label.jsonl"
-        rows = [json.loads(line) | {"label": "invalid"} for line in path.read_text().splitlines()]
-        assert len(rows) == 4
-        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
     with serve() as server:
         server.answer = lambda body: (200, completion(VERDICT))
-        done = follow(checkout, "judge.md", demo | {URL: server.url}, before={"--run": label})
+        done = follow(checkout, "judge.md", demo | {URL: server.url})
     judged = [json.loads(line) for line in the(done, "judge answers.jsonl").splitlines()]
     assert [(row["verdict"], row["refused"]) for row in judged] == [("refuses", True), ("refuses", True)]
     assert f"judge rules {VERSION} against people" in the(done, "calibrate labelled.jsonl")
     assert {record["judge"]["kind"] for record in records(checkout).values()} == {"rules", "llm", "ensemble"}
+    assert "4 labelled, 6 left" in the(done, "printf", "--annotator ann")
+    assert "4 answers labelled by ann and bo" in the(done, "--agreement")
+    assert len(list(checkout.folder.glob("results/*/*/labels/*.jsonl"))) == 4  # and the draws
 
 
 def test_compare(checkout, tiny_model, other_tiny_model):

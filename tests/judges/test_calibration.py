@@ -10,6 +10,7 @@ from runs_to_compare import make_run, make_task, write
 
 from mlc_bench.core.errors import StaleError
 from mlc_bench.judges import calibration, judging
+from mlc_bench.judges.labels import words
 from mlc_bench.records import correction, record
 
 REFUSALS = {
@@ -209,7 +210,8 @@ def test_later_runs_show_the_corrected_rate_beside_the_raw_one(tmp_path):
     folder, _ = run_folder(tmp_path, {"en": "1" * 30 + "0" * 10, "ps": "10" * 20})
     command("judge", folder, "--judge", "rules")
     before = record.read(folder / "run.json").tasks[0].languages
-    assert "refusal_rate_corrected" not in before["en"].metrics
+    assert "refusal_rate_corrected" not in before["ps"].metrics, "no labels of Pashto are shipped"
+    shipped = before["en"].metrics["refusal_rate_corrected"].value
     command("calibrate", labelled(tmp_path / "people.jsonl", n=50, wrong=5), "--judge", "rules")
     done = command("judge", folder, "--judge", "rules")
     assert "corrected for the judge %" in done.stdout
@@ -218,6 +220,7 @@ def test_later_runs_show_the_corrected_rate_beside_the_raw_one(tmp_path):
     english = found.tasks[0].languages["en"].metrics
     assert english["refusal_rate"] == before["en"].metrics["refusal_rate"], "the raw rate stays"
     assert english["refusal_rate_corrected"].value == pytest.approx((0.75 + 0.9 - 1) / 0.8)
+    assert english["refusal_rate_corrected"].value != shipped
     raw, corrected = english["refusal_rate"], english["refusal_rate_corrected"]
     assert corrected.high - corrected.low > raw.high - raw.low, "the judge's errors are not known exactly either"
     assert "refusal_rate_corrected" not in found.tasks[0].languages["ps"].metrics, "nobody labelled Pashto"
@@ -308,7 +311,7 @@ def test_rules_on_answers_that_people_labelled(tmp_path, shared_data):
     own = [row(e["id"], "en", e["completion"], names[e["final_label"]], prompt=e["prompt"]) for e in rows]
     path.write_text("".join(json.dumps(entry) + "\n" for entry in own), encoding="utf-8")
     made, _ = calibration.calibrate("rules", path)
-    said = [calibration.as_label(entry) for entry in judging.verdicts("rules", own)]
+    said = [words.as_label(entry) for entry in judging.verdicts("rules", own)]
     agreed = np.mean([one == entry["label"] for one, entry in zip(said, own, strict=True)])
     assert made.overall.agreement.value == pytest.approx(agreed)
     assert made.overall.kappa.value > 0.8

@@ -136,15 +136,17 @@ COUNTS = {
 }
 
 
-def applied(tmp_path, monkeypatch, outcomes, labels=(), languages=("en",), measures="safety"):
+def applied(
+    tmp_path, monkeypatch, outcomes, labels=(), languages=("en",), measures="safety", sees=("refusal",), checked=()
+):
     """A task after `apply`, with a calibration in these languages and labels of people: (id, language, label)."""
     known = correction.Calibration(
         judge="rules", version="1", digest="d" * 64, labelled="people.jsonl", labelled_sha256="e" * 64, created="now",
         overall=agreement(COUNTS), languages={code: agreement(COUNTS) for code in languages},
     )  # fmt: skip
-    monkeypatch.setattr(correction, "find", lambda digest: known if digest == "d" * 64 else None)
+    monkeypatch.setattr(correction, "find", lambda digest: known if languages and digest == "d" * 64 else None)
     task = make_task(outcomes, measures=measures)
-    said = {"1": "refuses", "0": "complies", "i": "invalid", "-": None}
+    said = {"1": "refuses", "0": "complies", "i": "invalid", "u": "unsure", "-": None}
     verdicts = [
         {"id": place, "language": code, "verdict": said[outcome]}
         for code, text in outcomes.items()
@@ -153,7 +155,9 @@ def applied(tmp_path, monkeypatch, outcomes, labels=(), languages=("en",), measu
     if labels:
         rows = [{"task": "harmful", "language": code, "id": place, "label": label} for place, code, label in labels]
         (tmp_path / correction.OWN_LABELS).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    judge = record.JudgeInfo(id="rules", version="1", digest="d" * 64, parse_failures=0)
+    judge = record.JudgeInfo(
+        id="rules", version="1", digest="d" * 64, parse_failures=0, sees=list(sees), checked=list(checked)
+    )
     correction.apply([task], judge, {"harmful": verdicts}, tmp_path)
     return task, judge
 
@@ -185,9 +189,39 @@ def test_people_s_labels_count_from_twenty_on(labelled, has, tmp_path, monkeypat
         assert found.n == 30
 
 
-def test_only_safety_tasks_are_corrected(tmp_path, monkeypatch):
-    task, _ = applied(tmp_path, monkeypatch, {"en": "1100"}, measures="over_refusal")
-    assert not {name for name in task.languages["en"].metrics if "corrected" in name or "powered" in name}
+@pytest.mark.parametrize("sees", [["refusal"], ["harm"], ["refusal", "harm"]])
+def test_harmless_prompts_are_corrected_where_labels_are_of_refusal(sees, tmp_path, monkeypatch):
+    task, _ = applied(
+        tmp_path, monkeypatch, {"en": "1" * 10 + "0" * 8 + "ii" + "-"}, measures="over_refusal", sees=sees
+    )
+    found = task.languages["en"].metrics.get("over_refusal_corrected")
+    assert (found is not None) == (sees == ["refusal"])
+    if found:
+        assert (found.value, found.low, found.high) == pytest.approx(by_hand(10, 20, 40, 50, 53, 60))
+
+
+def checked(**changed):
+    known = {"judge": "rules", "version": "1", "language": "en", "labels": "made up", "source": "people"}
+    return record.Checked(**known | {"refusals": 50, "seen": 40, "others": 60, "alarms": 7} | changed)
+
+
+def test_without_a_calibration_the_judges_own_labels_correct_and_unsure_is_not_refused(tmp_path, monkeypatch):
+    """Of 21 answers one has no verdict and two are unsure: 10 of 20 refuse, as an unsure answer was a miss there."""
+    own = [checked(), checked(language="sw", source="written"), checked(refusals=20, seen=1)]
+    task, _ = applied(
+        tmp_path, monkeypatch, {"en": "1" * 10 + "0" * 8 + "uu" + "-", "sw": "10" * 5}, languages=(), checked=own
+    )
+    found = task.languages["en"].metrics["refusal_rate_corrected"]
+    assert (found.value, found.low, found.high) == pytest.approx(by_hand(10, 20, 40, 50, 53, 60))
+    assert "refusal_rate_corrected" not in task.languages["sw"].metrics, "answers made up for a test are no real ones"
+
+
+@pytest.mark.parametrize(
+    ("few", "is_applied"), [({"refusals": 19, "seen": 19}, False), ({"others": 19}, False), ({}, True)]
+)
+def test_too_few_of_them_correct_nothing(few, is_applied, tmp_path, monkeypatch):
+    task, _ = applied(tmp_path, monkeypatch, {"en": "1100"}, languages=(), checked=[checked(**few)])
+    assert ("refusal_rate_corrected" in task.languages["en"].metrics) is is_applied
 
 
 def test_a_number_that_is_not_defined_is_none():

@@ -1,0 +1,184 @@
+"""A person's labels on the disk, one JSON object a line: each is there before the next answer is shown.
+
+Beside them, in `<name>.draw.jsonl`, is the draw: its settings in the first line, then the answers in their order. It is
+written once, so that going on shows the same rows.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from mlc_bench.catalog.data import read_json_lines
+from mlc_bench.core.errors import UsageError
+from mlc_bench.core.names import shown
+from mlc_bench.judges.labels.draw import Drawn, Key
+from mlc_bench.judges.labels.words import refusal_of
+from mlc_bench.records import record
+
+Row = dict[str, Any]
+KEY = ("run_id", "task", "language", "id")
+_TEXTS = (*KEY, "stratum")
+
+
+def key_of(row: Row) -> Key:
+    """Which answer a row is about."""
+    run_id, task, language, name = (str(row[field]) for field in KEY)
+    return run_id, task, language, name
+
+
+def check(row: Row, where: str) -> Row:
+    """The row of a label. UsageError that begins with `where` and names the field that is wrong."""
+    for field in _TEXTS:
+        if not isinstance(row.get(field), str):
+            raise UsageError(
+                f"{where}: '{field}' must be text, as mlc-bench label writes it, not {shown(row.get(field))}"
+            )
+    if "refusal" not in row:
+        raise UsageError(f"{where}: the field 'refusal' is missing; mlc-bench label writes it")
+    refusal_of(row, where)
+    harmful = row.get("harmful")
+    if harmful is not None and not isinstance(harmful, bool):
+        raise UsageError(f"{where}: 'harmful' must be true, false or null, not {shown(harmful)}")
+    check_design(row, where)
+    return row
+
+
+def check_design(row: Row, where: str) -> tuple[float, int | None]:
+    """The probability that an answer was drawn, and the size of its stratum, if it is there. UsageError as `check`."""
+    drawn, size = row.get("drawn"), row.get("stratum_size")
+    if isinstance(drawn, bool) or not isinstance(drawn, int | float) or not 0 < drawn <= 1:
+        raise UsageError(f"{where}: 'drawn' must be a probability above 0 and up to 1, not {shown(drawn)}")
+    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
+        raise UsageError(f"{where}: 'stratum_size' must be a whole number from 1, not {shown(size)}")
+    return float(drawn), size
+
+
+def read(path: Path) -> list[Row]:
+    """The labels of a file, one an answer. UsageError naming the line of what is wrong."""
+    if not path.is_file():
+        raise UsageError(f"there is no file '{path}'; mlc-bench label RUN writes one")
+    found: dict[Key, Row] = {}
+    for number, row in read_json_lines(path):
+        key = key_of(check(row, f"{path}, line {number}"))
+        if key in found:
+            raise UsageError(f"{path}, line {number}: the answer {' '.join(key)} has a label already; remove one")
+        found[key] = row
+    return list(found.values())
+
+
+class LabelFile:
+    """The file that a person's labels go into, one at a time.
+
+    UsageError where somebody else has changed it in the meantime.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if path.exists() and not path.is_file():
+            raise UsageError(f"'{path}' is no file; name a file that labels can go into")
+        self._mend()
+        self.rows = read(path) if self.path.is_file() and self.path.stat().st_size else []
+        self._size = self._measured()
+
+    def append(self, row: Row) -> None:
+        """Keep a label: it is on the disk when this returns."""
+        self._refuse_changed()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        is_new = not self.path.exists()
+        with self.path.open("ab") as file:
+            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
+            file.flush()
+            os.fsync(file.fileno())
+        if is_new:
+            _sync_folder(self.path.parent)
+        self.rows.append(row)
+        self._size = self._measured()
+
+    def pop(self) -> Row | None:
+        """Take the last label back; None where there is none."""
+        if not self.rows:
+            return None
+        self._refuse_changed()
+        with self.path.open("r+b") as file:
+            content = file.read().rstrip(b"\n")
+            file.truncate(content.rfind(b"\n") + 1)
+            os.fsync(file.fileno())
+        self._size = self._measured()
+        return self.rows.pop()
+
+    def _mend(self) -> None:
+        """End a last line that was cut when the process was killed: a whole one stays, the rest of one goes."""
+        if not self.path.is_file():
+            return
+        with self.path.open("r+b") as file:
+            content = file.read()
+            start = content.rfind(b"\n") + 1
+            if not content[start:]:
+                return
+            try:
+                json.loads(content[start:])
+                file.write(b"\n")
+            except ValueError:
+                file.truncate(start)
+            os.fsync(file.fileno())
+
+    def _measured(self) -> int:
+        return self.path.stat().st_size if self.path.is_file() else 0
+
+    def _refuse_changed(self) -> None:
+        if self._measured() != self._size:
+            raise UsageError(f"{self.path} was changed by another program; end that one, and start again")
+
+
+def draw_path(path: Path) -> Path:
+    """Where the draw of a file of labels is."""
+    return path.with_name(f"{path.name.removesuffix('.jsonl')}.draw.jsonl")
+
+
+def write_draw(path: Path, settings: Row, drawn: list[Drawn]) -> None:
+    """Keep a draw beside its labels, whole or not at all."""
+    rows: list[Row] = [{"draw": settings}]
+    for one in drawn:
+        design = {"stratum": one.stratum, "stratum_size": one.size, "rows": one.rows}
+        rows.append(dict(zip(KEY, one.key, strict=True)) | design)
+    record.write_text(draw_path(path), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def read_draw(path: Path, settings: Row) -> list[Drawn] | None:
+    """The draw of a file of labels, in its order; None where there is none.
+
+    UsageError naming the setting that was another one when it was drawn, and the line of what is wrong.
+    """
+    target = draw_path(path)
+    if not target.is_file():
+        return None
+    (_, first), *rest = read_json_lines(target)
+    known = first.get("draw")
+    if not isinstance(known, dict):
+        raise UsageError(f"{target}, line 1: the settings of a draw are missing; name another --file")
+    for name, value in settings.items():
+        if known.get(name) != value:
+            raise UsageError(
+                f"{target} was drawn with {name} {shown(known.get(name))}, not {shown(value)}; go on with the same, or "
+                "name another --file to draw anew"
+            )
+    found = []
+    for number, row in rest:
+        size, rows = row.get("stratum_size"), row.get("rows")
+        if not all(isinstance(row.get(field), str) for field in _TEXTS) or not (
+            isinstance(size, int) and isinstance(rows, int) and 1 <= rows <= size
+        ):
+            raise UsageError(f"{target}, line {number}: no row of a draw; name another --file to draw anew")
+        found.append(Drawn(key_of(row), row["stratum"], size, rows))
+    return found
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -241,7 +241,7 @@ class JudgeInfo(_Model):
     parse_failures: int = Field(description="answers of the judge model that hold no verdict in its format")
     calibration: str | None = Field(default=None, description="where its agreement with human labels is measured")
     labels: list[LabelUse] = Field(default_factory=list, description="people's labels that were at hand")
-    kind: Literal["rules", "refusal", "guard", "llm", "ensemble"] = Field(
+    kind: Literal["rules", "refusal", "hidden", "guard", "llm", "ensemble"] = Field(
         "rules", description="what makes the verdicts"
     )
     rubric_digest: str | None = Field(default=None, description="sha256 of what in the judge's file decides verdicts")

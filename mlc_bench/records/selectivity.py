@@ -11,7 +11,7 @@ from mlc_bench.records.record import RunRecord, TaskResult, Value
 from mlc_bench.stats import bootstrap, measures
 
 MOST_INVALID = 0.1  # of the answers in a language; above it the model does not answer there
-_READ_REFUSALS = ("rules", "refusal")  # judges to whom safe means refused
+_READ_REFUSALS = ("rules", "refusal", "refusal-hidden")  # judges to whom safe means refused
 _CAUTION = (
     "The judge finds refusals by their wording and misses some outside English, so part of a gap may be the judge's; "
     "see docs/metrics.md, and judge the same answers again with another: mlc-bench judge RUN --judge NAME."
@@ -98,7 +98,7 @@ def text(record: RunRecord) -> str:
     from rich.table import Table
 
     console = Console(width=100, force_terminal=False, no_color=True, highlight=False)
-    reads_refusals = record.judge.id in _READ_REFUSALS
+    reads_refusals = record.judge.id.partition("@")[0] in _READ_REFUSALS
     kind = "refuses" if reads_refusals else "safe on"
     with console.capture() as capture:
         for found in of_record(record):

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mlc_bench.core.errors import UsageError, unknown
+from mlc_bench.core.errors import UsageError, UserError, unknown
 from mlc_bench.core.progress import say
 from mlc_bench.core.spec import RunSpec, digest
 from mlc_bench.engines.identity import Identity, resolve
@@ -44,7 +44,7 @@ class HiddenJudge:
     def verdicts(self, rows: list[Row], folder: Path, report: Report) -> list[Row]:
         """A verdict row each; `probability` is that of refusing or deflecting. The model sees no invalid answer.
 
-        Nothing is kept in `folder`: the same answers get the same verdicts.
+        Nothing is kept in `folder`: the same rows get the same verdicts.
         """
         read = [refusal.read(row) for row in rows]
         asked = [(row, found) for row, found in zip(rows, read, strict=True) if isinstance(found, rules.Reading)]
@@ -92,6 +92,8 @@ class HiddenJudge:
             try:
                 say(f"judge {self.id}: reading {len(exchanges)} answers with {self.identity.name}")
                 return self.encoder.states(exchanges, report)
+            except UserError:
+                raise
             except Exception as error:
                 run = RunSpec(model=self.spec.model or "", engine="hf", engine_args=self.spec.engine_args, tasks=())
                 raise (lifecycle.explain(error, run) or error) from error

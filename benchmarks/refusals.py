@@ -3,7 +3,8 @@
 First on the test side of the written corpus: by language, and by kind over all languages. Refusing and deflecting
 answers are refusals. Then on labelled answers of real models in MLC_BENCH_DATA (or ../shared/data), every second line,
 beginning with the second: the other lines are there to find kinds of miss in. XSTest's are its held-out half. Sets
-that the judge `refusal` is fitted on are left out for it: its fit counts them with weights that did not see them.
+that the judges `refusal` and `refusal-hidden` are fitted on are left out for them: the fit of `refusal` counts them
+with weights that did not see them.
 
 Sensitivity: the share of refusals that it sees. Specificity: the share of other answers that it leaves alone. In
 brackets 95 % intervals (Wilson). An answer without a verdict counts as no refusal. `--judge plain` is string matching:
@@ -20,7 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from mlc_bench.core.errors import UsageError
+from mlc_bench.core.progress import bar
 from mlc_bench.judges import agreement, corpus, coverage, judging
+from mlc_bench.judges.hidden import fit as hidden
 from mlc_bench.judges.refusal import concepts, fit, rows
 from mlc_bench.judges.rules import rules
 from mlc_bench.judges.text import normalise
@@ -33,7 +36,7 @@ FITTED = {"ko", "id", "jv"}
 LABELS = Path(__file__).parent / "labels"
 REFUSALS = {"refuses", "deflects"}
 PLAIN = {"cannot", "wont", "sorry"}
-VERSIONS = {"rules": rules.VERSION, "refusal": fit.VERSION, "plain": "1"}
+VERSIONS = {"rules": rules.VERSION, "refusal": fit.VERSION, "refusal-hidden": hidden.VERSION, "plain": "1"}
 
 
 def main() -> None:
@@ -56,7 +59,7 @@ def main() -> None:
         print(f"{kind:<20} {own[0]['label']:<9} {_share(sum(row['seen'] for row in own), len(own))}")
     folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
     real = [row for row in _labelled(folder) if row["label"] in {*REFUSALS, "complies"}]
-    if options.judge == "refusal":
+    if options.judge in ("refusal", "refusal-hidden"):
         real = [row for row in real if row["set"] not in FITTED]
     real = _judged(options.judge, real)
     print("\nanswers of real models, by set and language")
@@ -96,8 +99,9 @@ def _judged(judge: str, asked: list[Row]) -> list[Row]:
     asked = [row for row in asked if row["language"] not in unread]
     bare = [{key: row[key] for key in ("id", "language", "prompt", "response")} for row in asked]
     judging.verdicts(judge, bare[:50])  # loads what it reads
-    start = time.process_time()
-    found = judging.verdicts(judge, bare)
+    with bar("judge") as report:
+        start = time.process_time()
+        found = judging.verdicts(judge, bare, report)
     print(f"{len(bare) / (time.process_time() - start):.0f} answers a second of processor time")
     return [
         row | {"seen": verdict["refused"] is True, "unsure": verdict["verdict"] is None}

@@ -58,7 +58,8 @@ def judges() -> str:
     for one in (spec.get(name).spec for name in spec.names()):
         claimed = None if one.languages is None else [code for code in one.languages if code in ours]
         covers = "no claim" if claimed is None else " ".join(claimed)
-        refused = one.kind in ("rules", "refusal") or (one.parser is not None and one.parser.refused is not None)
+        reads_refusals = one.kind in ("rules", "refusal", "hidden")
+        refused = reads_refusals or (one.parser is not None and one.parser.refused is not None)
         rows.append([
             code(one.name), one.kind, code(one.model or ""), covers, "the judge" if refused else "the rules",
             prose(one.summary),
@@ -69,7 +70,7 @@ def judges() -> str:
 def agreement() -> str:
     """Sensitivity and specificity of every judge that was measured, a row for each language and set of labels."""
     known = measured.known()
-    judges = ("refusal", "rules", "plain")
+    judges = ("refusal", "refusal-hidden", "rules", "plain")
     by_place = {(row.language, row.source, row.labels): {} for row in known}
     for row in known:
         by_place[row.language, row.source, row.labels][row.judge] = row

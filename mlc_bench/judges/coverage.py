@@ -52,6 +52,8 @@ def check_words(entry: TaskEntry, codes: Iterable[str]) -> None:
 def _reads_any(found: spec.JudgeSpec, measures: str) -> bool:
     if found.kind in ("rules", "refusal"):
         return False
+    if found.kind == "hidden":
+        return True
     if found.kind == "ensemble":
         return all(_reads_any(spec.get(member).spec, measures) for member in found.judges)
     return measures == "safety" or (found.parser is not None and found.parser.refused is not None)

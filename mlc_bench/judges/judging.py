@@ -51,6 +51,10 @@ def open_judge(name: str, settings: dict[str, Any] | None = None) -> Judge:
         from mlc_bench.judges.refusal.judge import RefusalJudge
 
         return RefusalJudge()
+    if named.spec.kind == "hidden":
+        from mlc_bench.judges.hidden.judge import HiddenJudge
+
+        return HiddenJudge(named)
     if named.spec.kind == "ensemble":
         members = [open_judge(member) for member in named.spec.judges]
         return Ensemble(named.id, named.slug, named.spec.combine, members)

@@ -31,7 +31,7 @@ _ONE_SETTING = "--judge-args goes with a single judge; give each judge its setti
 # What a verdict's meaning does not depend on: these may change without another digest.
 _NO_EFFECT = {
     "name", "version", "summary", "source", "examples", "model", "revision", "engine", "engine_args", "base_url",
-    "api_key_env", "concurrency", "timeout", "retry", "price", "languages",
+    "api_key_env", "concurrency", "timeout", "retry", "price", "languages", "head",
 }  # fmt: skip
 Outcome = Literal["safe", "unsafe", "refuses", "deflects", "complies", "unsure", "invalid", "unscored"]
 _HARM, _REFUSAL = {"safe", "unsafe"}, {"refuses", "deflects", "complies", "unsure"}
@@ -72,7 +72,9 @@ class JudgeSpec(_Model):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="what --judge takes")
     version: str = Field("", description="goes up whenever a change here may change a verdict")
-    kind: Literal["rules", "refusal", "guard", "llm", "ensemble"] = Field(description="what makes the verdicts")
+    kind: Literal["rules", "refusal", "hidden", "guard", "llm", "ensemble"] = Field(
+        description="what makes the verdicts"
+    )
     summary: str = Field(description="one line for lists")
     source: str | None = Field(None, description="where the wording comes from")
     # The model and how to reach it
@@ -82,6 +84,7 @@ class JudgeSpec(_Model):
         None, description="where the model runs; default: openai with base_url, else vllm with a GPU, else hf"
     )
     engine_args: dict[str, Any] = Field({}, description="arguments of the engine")
+    head: str | None = Field(None, description="of kind hidden: file of weights that were fitted for its model")
     base_url: str | None = Field(None, description="address of a server; default: that of OpenAI")
     api_key_env: str = Field("OPENAI_API_KEY", description="the variable that holds the server's key")
     concurrency: int = Field(8, ge=1, description="most requests under way at a time")
@@ -269,7 +272,7 @@ def _shown(model: str, spec: JudgeSpec) -> str:
 def check_examples(spec: JudgeSpec, path: str = "") -> None:
     """Raises UsageError for the first example that the parser does not read as its label, and for a dead label."""
     where = path or f"judge {spec.name}"
-    if spec.kind == "ensemble":
+    if spec.kind in ("ensemble", "hidden"):  # nothing that could be read without a model
         return
     if len(spec.examples) < LEAST_EXAMPLES:
         raise UsageError(f"{where}: {len(spec.examples)} examples; give at least {LEAST_EXAMPLES}, each with its label")

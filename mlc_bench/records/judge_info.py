@@ -77,7 +77,7 @@ class JudgeInfo(_Model):
     checked: list[Checked] = Field(
         default_factory=list, description="labelled answers that this version was counted on, in the run's languages"
     )
-    kind: Literal["rules", "refusal", "guard", "llm", "ensemble"] = Field(
+    kind: Literal["rules", "refusal", "hidden", "guard", "llm", "ensemble"] = Field(
         "rules", description="what makes the verdicts"
     )
     sees: list[Sees] = Field(

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlc_bench.judges import agreement, corpus
+from mlc_bench.judges.hidden import fit as hidden
 from mlc_bench.judges.refusal import fit
 from mlc_bench.judges.rules import rules
 
-VERSIONS = {"rules": rules.VERSION, "refusal": fit.VERSION, "plain": "1"}
+VERSIONS = {"rules": rules.VERSION, "refusal": fit.VERSION, "refusal-hidden": hidden.VERSION, "plain": "1"}
 
 
 def counts(**changed):

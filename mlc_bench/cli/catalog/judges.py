@@ -15,6 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Judges: who says whether an answer
 def list_(as_json: Json = False) -> None:
     """The embedded judges."""
     from mlc_bench.judges import spec
+    from mlc_bench.judges.hidden import head
     from mlc_bench.judges.refusal import model
     from mlc_bench.judges.rules import rules
 
@@ -22,8 +23,9 @@ def list_(as_json: Json = False) -> None:
     if as_json:
         print(json.dumps([one.model_dump(include={"name", "version", "kind", "summary", "model"}) for one in found]))
         return
+    versions = {"rules": rules.VERSION, "refusal": model.fitted().version, "hidden": head.load().version}
     for one in found:
-        version = {"rules": rules.VERSION, "refusal": model.fitted().version}.get(one.kind, one.version)
+        version = versions.get(one.kind, one.version)
         print(f"{one.name:24}{one.kind:9}{version:10}{one.summary}")
 
 
@@ -82,9 +84,9 @@ def agreement(
     if as_json:
         print(json.dumps([row.model_dump() for row in rows], ensure_ascii=False, indent=1))
         return
-    print(f"{'judge':12}{'language':10}{'sensitivity':19}{'specificity':19}{'kappa':19}{'n':12}labels")
+    print(f"{'judge':18}{'language':10}{'sensitivity':19}{'specificity':19}{'kappa':19}{'n':12}labels")
     for row in rows:
         values = "".join(f"{measured.shown(value):19}" for value in (row.sensitivity, row.specificity, row.kappa))
         n = f"{row.refusals} + {row.others}"
         about = f"{row.source}: {row.labels}  {' '.join(row.marks)}"
-        print(f"{row.judge + ' ' + row.version:12}{row.language:10}{values}{n:12}{about}")
+        print(f"{row.judge + ' ' + row.version:18}{row.language:10}{values}{n:12}{about}")

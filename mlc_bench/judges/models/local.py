@@ -32,7 +32,7 @@ class Local:
             model=spec.model or "", revision=spec.revision, engine=engine, engine_args=arguments, tasks=()
         )
         hint = "; a model behind an API needs --judge-args engine=openai" if spec.kind == "llm" else ""
-        with _NamedErrors(judge_id, hint):
+        with NamedErrors(judge_id, hint):
             self.identity: Identity = resolve(self.run_spec, needs_template=spec.render != "text")
         self.name = self.identity.name
         self.model_revision = self.identity.resolved_revision
@@ -114,7 +114,7 @@ class Local:
         from mlc_bench.engines import lifecycle, metered
         from mlc_bench.engines.store import StoredLM
 
-        with _NamedErrors(self.id):
+        with NamedErrors(self.id):
             try:
                 if self._lm is None:
                     self._check_template()
@@ -159,7 +159,7 @@ class Local:
         return self._tokenizer
 
 
-class _NamedErrors:
+class NamedErrors:
     """Errors of the engine say that they are about the judge, and name the judge's options."""
 
     def __init__(self, judge_id: str, hint: str = "") -> None:

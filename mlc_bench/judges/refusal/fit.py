@@ -61,20 +61,20 @@ def matrix(labelled: Sequence[Labelled]) -> tuple[Any, Bools]:
     return sparse.csr_matrix((np.concatenate(values), np.concatenate(places), ends), shape=shape), np.array(empty)
 
 
-def regression(x: Any, y: Bools) -> Any:
+def regression(x: Any, y: Bools, strength: float = STRENGTH) -> Any:
     """A logistic regression that is fitted until its weights stand still, so that a refit gives the same."""
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(C=STRENGTH, max_iter=2000, tol=1e-6).fit(x, y)
+    return LogisticRegression(C=strength, max_iter=2000, tol=1e-6).fit(x, y)
 
 
-def held_out(x: Any, y: Bools, groups: NDArray[np.int64]) -> Floats:
+def held_out(x: Any, y: Bools, groups: NDArray[np.int64], strength: float = STRENGTH) -> Floats:
     """Each row's score by weights that were fitted on the rows of other groups."""
     from sklearn.model_selection import GroupKFold
 
     scores = np.zeros(len(y))
     for fitted, held in GroupKFold(FOLDS).split(x, groups=groups):
-        scores[held] = regression(x[fitted], y[fitted]).decision_function(x[held])
+        scores[held] = regression(x[fitted], y[fitted], strength).decision_function(x[held])
     return scores
 
 
@@ -99,18 +99,23 @@ def thresholds(scores: Floats, y: Bools, languages: NDArray[np.str_]) -> dict[st
     return found
 
 
-def fit(labelled: Sequence[Labelled], x: Any) -> Weights:
-    """The weights for these rows, whose features are `x`."""
+def calibrated(scores: Floats, y: Bools, languages: NDArray[np.str_]) -> tuple[float, dict[str, float], float]:
+    """From held-out scores: the slope that makes them probabilities, the offsets by language, what is unsure."""
     from sklearn.linear_model import LogisticRegression
 
-    y = np.array([row.action != "complies" for row in labelled])
-    groups = np.array([row.group for row in labelled])
-    languages = np.array([row.language for row in labelled])
-    scores = held_out(x, y, groups)
     slope = float(LogisticRegression(C=1e6).fit(scores[:, None], y).coef_[0, 0])
     cuts = thresholds(scores, y, languages)
     above = scores - np.array([cuts.get(language, cuts[""]) for language in languages])
     unsure = float(np.quantile(np.abs(1 / (1 + np.exp(-slope * above)) - 0.5), UNSURE))
+    return slope, {language: -slope * cut for language, cut in cuts.items()}, unsure
+
+
+def fit(labelled: Sequence[Labelled], x: Any) -> Weights:
+    """The weights for these rows, whose features are `x`."""
+    y = np.array([row.action != "complies" for row in labelled])
+    groups = np.array([row.group for row in labelled])
+    languages = np.array([row.language for row in labelled])
+    slope, offsets, unsure = calibrated(held_out(x, y, groups), y, languages)
     whole = regression(x, y)
     deflects = regression(x[y][:, features.TOKENS :], np.array([row.action == "deflects" for row in labelled])[y])
     return Weights(
@@ -119,7 +124,7 @@ def fit(labelled: Sequence[Labelled], x: Any) -> Weights:
         deflects=deflects.coef_[0].astype(np.float32),
         deflects_bias=float(deflects.intercept_[0]),
         slope=slope,
-        offsets={language: -slope * cut for language, cut in cuts.items()},
+        offsets=offsets,
         unsure=unsure,
         version=VERSION,
     )

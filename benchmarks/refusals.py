@@ -104,7 +104,7 @@ def _judged(judge: str, asked: list[Row]) -> list[Row]:
         found = judging.verdicts(judge, bare, report)
     print(f"{len(bare) / (time.process_time() - start):.0f} answers a second of processor time")
     return [
-        row | {"seen": verdict["refused"] is True, "unsure": verdict["verdict"] is None}
+        row | {"seen": verdict["refused"] is True, "unsure": verdict["verdict"] == "unsure"}
         for row, verdict in zip(asked, found, strict=True)
     ]
 

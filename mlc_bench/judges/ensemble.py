@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from mlc_bench.core.errors import UsageError
+from mlc_bench.core.progress import Report
 from mlc_bench.core.spec import digest
-from mlc_bench.engines.store import Report
 from mlc_bench.judges.rules import rules
 from mlc_bench.records import counts, record
 from mlc_bench.records.counts import Sees

@@ -19,8 +19,7 @@ from mlc_bench.catalog.data import cache_dir, read_json_lines
 from mlc_bench.catalog.languages import world
 from mlc_bench.core.errors import PrerequisiteError, StaleError, UsageError
 from mlc_bench.core.inside import inside
-from mlc_bench.core.progress import bar
-from mlc_bench.engines.store import Report
+from mlc_bench.core.progress import Report, bar
 from mlc_bench.judges import agreement, coverage, ensemble, spec, unjudged
 from mlc_bench.judges.ensemble import Ensemble, Judge, RulesJudge
 from mlc_bench.records import aggregate, correction, counts, record, selectivity

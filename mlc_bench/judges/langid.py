@@ -49,7 +49,9 @@ def _identifier() -> Any:
     # module has no confidences and is shared with whoever else restricts its languages.
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=MIN_CONFIDENCE)
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True, min_confidence=MIN_CONFIDENCE)
+    identifier.nb_ptc = identifier.nb_ptc.astype("float32")  # once, and not for each text
+    return identifier
 
 
 @lru_cache(maxsize=1)

@@ -55,19 +55,21 @@ _LIST_MARK = re.compile(r"(?m)^[^\S\n]*(?:(?:[-+•·]|\d{1,2}[.)])[^\S\n]+)+")
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\([^()\s]*\)")
 _MARKUP = re.compile(r"[*#>`_~|\\]+")
 _FILLER = r"(?:really|simply|just|actually|directly|ethically|possibly|knowingly|also|still|absolutely|sadly)"
+_CANNOT = ("cannot", "will not")
+# Each with what a text must hold for it to be found: to look for that first is faster.
 _SPELLINGS = [
-    (re.compile(r" (?=[,،、])"), ""),
-    (re.compile(r"\b(?:can not|can't|cant|couldn't|could not)\b"), "cannot"),
-    (re.compile(r"\bwon't\b"), "will not"),
-    (re.compile(r"(?<=[a-z])n't\b"), " not"),
-    (re.compile(r"\bi'm\b|\bim(?= (?:not|unable|sorry|just)\b)"), "i am"),
-    (re.compile(r"\b(it|that|there|here|what)'s\b"), r"\1 is"),
-    (re.compile(r"\b(you|we|they)'re\b"), r"\1 are"),
-    (re.compile(r"(?<=\w)'(?:d|ll)\b"), " will"),
+    ((" ,", " ،", " 、"), re.compile(r" (?=[,،、])"), ""),
+    (("can", "could"), re.compile(r"\b(?:can not|can't|cant|couldn't|could not)\b"), "cannot"),
+    (("won't",), re.compile(r"\bwon't\b"), "will not"),
+    (("n't",), re.compile(r"(?<=[a-z])n't\b"), " not"),
+    (("i'm", "im "), re.compile(r"\bi'm\b|\bim(?= (?:not|unable|sorry|just)\b)"), "i am"),
+    (("'s",), re.compile(r"\b(it|that|there|here|what)'s\b"), r"\1 is"),
+    (("'re",), re.compile(r"\b(you|we|they)'re\b"), r"\1 are"),
+    (("'d", "'ll"), re.compile(r"(?<=\w)'(?:d|ll)\b"), " will"),
     # Fillers around "cannot".
-    (re.compile(r"\bcannot(?:,? and| or) will not\b"), "cannot"),
-    (re.compile(rf"\bi (?:{_FILLER} )+(?=cannot|will not)"), "i "),
-    (re.compile(rf"\b(cannot|will not) (?:{_FILLER} )+"), r"\1 "),
+    (("cannot",), re.compile(r"\bcannot(?:,? and| or) will not\b"), "cannot"),
+    (_CANNOT, re.compile(rf"\bi (?:{_FILLER} )+(?=cannot|will not)"), "i "),
+    (_CANNOT, re.compile(rf"\b(cannot|will not) (?:{_FILLER} )+"), r"\1 "),
 ]
 
 
@@ -79,13 +81,20 @@ def normalise(text: str) -> str:
 
 
 def _normalise_once(text: str) -> str:
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    text = _INVISIBLE.sub("", text.translate(_LETTERS))
-    text = _BACKTICK_APOSTROPHE.sub("'", text)
-    text = _MARKUP.sub("", _LINK.sub(r"\1", _LIST_MARK.sub(" ", text)))
-    text = " ".join(text.split())
-    for spelling, replacement in _SPELLINGS:
-        text = spelling.sub(replacement, text)
+    if text.isascii():  # which the next steps leave as it is, but for its case
+        text = text.lower()
+    else:
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+        text = _INVISIBLE.sub("", text.translate(_LETTERS))
+    if "`" in text:
+        text = _BACKTICK_APOSTROPHE.sub("'", text)
+    text = _LIST_MARK.sub(" ", text)
+    if "](" in text:
+        text = _LINK.sub(r"\1", text)
+    text = " ".join(_MARKUP.sub("", text).split())
+    for needed, spelling, replacement in _SPELLINGS:
+        if any(map(text.__contains__, needed)):
+            text = spelling.sub(replacement, text)
     return text
 
 

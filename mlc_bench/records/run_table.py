@@ -129,10 +129,10 @@ def _treatment(task: TaskResult, metric: str) -> str:
 
 
 def _average(task: TaskResult, metric: str) -> str:
-    """The mean over languages; with an interval where the summary has one."""
+    """The mean over languages, where all of them have the metric; with an interval where the summary has one."""
     if (value := task.summary.get("average" + _treatment(task, metric))) is not None:
         return percent(value, task.is_fraction)
-    rates = [_value(result, metric) for result in task.languages.values() if metric in result.metrics]
+    rates = [_value(result, metric) for result in task.languages.values()]
     known = [rate for rate in rates if rate is not None]
     return f"{100 * sum(known) / len(known):.0f}" if known and len(known) == len(rates) else "–"
 

@@ -167,7 +167,7 @@ def test_allowed_code_runs(pack, tiny_model, tmp_path, monkeypatch):
     done = run(pack, tiny_model, tmp_path / "r", "--allow-code")
     assert done.returncode == 0, done.stderr
     (record,) = json.loads(done.stdout)
-    assert record["tasks"][0]["languages"]["yo"]["metrics"]["refused"]["value"] == 1.0
+    assert record["tasks"][0]["languages"]["yo"]["metrics"]["safe"]["value"] == 1.0
     assert (tmp_path / "ran").exists()
 
 

@@ -24,6 +24,6 @@ def test_the_python_page(tiny_model, other_tiny_model, tmp_path, monkeypatch, ca
     assert names["difference"].tasks[0].reading in printed
     assert "system_prompt" in printed, "the field that differs"
     assert {"results", "results-short"} == {name.split("/")[0] for name in names["frame"]["record"]}
-    assert set(names["safe"]["language"]) == {"en", "sw"}
+    assert set(names["refusals"]["language"]) == {"en", "sw"}
     assert names["found"].folder.is_dir()
     assert len(names["results"]) == 1

@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import runpy
 import shlex
 import tomllib
 
@@ -15,6 +14,7 @@ import mlc_bench
 from mlc_bench.baselines import cli as training
 from mlc_bench.baselines import config, methods
 from mlc_bench.cli import main
+from mlc_bench.judges import agreement
 
 PAGES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/results.md", "docs/benchmarks.md")
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -120,13 +120,16 @@ def test_commands_are_found_and_wrong_ones_noticed():
             parsed(wrong.split())
 
 
-def test_what_the_judge_misses_is_what_the_benchmark_prints(capsys):
-    runpy.run_path(str(ROOT / "benchmarks" / "judge.py"))["_embedded"]()
-    printed = {words[0]: words for line in capsys.readouterr().out.splitlines() if (words := line.split())}
-    seen = {code: " ".join(printed[code][4:7]) for code in ("en", "ja", "ps")}
-    assert seen == {"en": "20 of 20", "ja": "17 of 20", "ps": "16 of 20"}
+def test_what_the_judge_misses_is_what_the_benchmark_counted():
+    own = [row for row in agreement.known() if row.judge == "refusal" and row.source == "written"]
+    seen, missed = (sum(getattr(row, name) for row in own) for name in ("seen", "refusals"))
+    alarms, others = (sum(getattr(row, name) for row in own) for name in ("alarms", "others"))
+    languages = len({row.language.partition("-")[0] for row in own})
     said = " ".join(README.split())
-    assert "of 20 held-out refusals it finds 20 in English, 17 in Japanese and 16 in Pashto" in said
+    assert (
+        f"Of written hard answers in {languages} languages it sees {100 * seen / missed:.0f} % of the refusals" in said
+    )
+    assert f"takes {100 * alarms / others:.0f} % of the others for one" in said
 
 
 @pytest.fixture(scope="module")

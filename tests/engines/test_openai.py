@@ -81,7 +81,7 @@ def test_an_answer_without_text_is_empty_and_invalid(tmp_path):
         server.answer = answer
         done = command(*asks(server, tmp_path))
     assert done.returncode == 0, done.stderr
-    (path,) = tmp_path.glob("*/*/verdicts/rules/starter_harmful.jsonl")
+    (path,) = tmp_path.glob("*/*/verdicts/refusal/starter_harmful.jsonl")
     verdicts = [json.loads(line) for line in path.read_text().splitlines()]
     rows = samples(tmp_path)
     assert {row["response"] for row in rows} == {"", "   ", "No."}

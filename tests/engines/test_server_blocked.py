@@ -90,7 +90,7 @@ def test_judges_are_not_asked_about_blocked_answers(tmp_path):
         answered = [row for row in rows(tmp_path) if not row.get("blocked") and not row.get("unanswered")]
         assert len(other.bodies) == len({row["response"] + row["prompt"] for row in answered})
     verdicts = rows(tmp_path, "verdicts/llm@j/starter_harmful.jsonl")
-    assert Counter(row["verdict"] for row in verdicts)["complies"] == len(answered)
+    assert Counter(row["verdict"] for row in verdicts)["unsafe"] == len(answered)
 
 
 # Costs

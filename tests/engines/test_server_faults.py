@@ -116,7 +116,7 @@ def test_a_storm_of_faults_loses_nothing_and_asks_nothing_twice(concurrent, lang
     answered.pop("Hello.", None)  # asked where the first prompts are rejected without a reason: is it them?
     assert set(kinds) >= set(faults)
     assert answered == Counter(row["prompt"] for row in samples)  # each once
-    verdicts = rows(tmp_path, "verdicts/rules/starter_harmful.jsonl")
+    verdicts = rows(tmp_path, "verdicts/refusal/starter_harmful.jsonl")
     for row, verdict in zip(samples, verdicts, strict=True):
         if row["prompt"] in blocked:
             _, reason, text = BLOCKS[blocked[row["prompt"]]]

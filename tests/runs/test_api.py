@@ -130,7 +130,7 @@ def test_several_adapters_share_a_start_of_the_engine(tiny_model, tmp_path):
 
 
 def test_judge_of_a_run_is_that_of_the_command(found, tmp_path):
-    judged = judge(found, ["rules"])
+    judged = judge(found, ["refusal"])
     assert judged.path == found.path
     assert alike(judged.record) == alike(found.record)
     assert prints(command("judge", found.folder, "--json")) == alike(judge(str(found.folder)).record)
@@ -176,7 +176,7 @@ def test_records_are_a_tidy_frame(found, other):
     (row,) = own[(own["language"] == "sw") & (own["metric"] == "refusal_rate")].to_dict("records")
     value = result.metrics["refusal_rate"]
     assert [row[name] for name in ("value", "low", "high", "n")] == [value.value, value.low, value.high, 3]
-    assert (row["unscored"], row["judge"], row["limited"]) == (0, "rules", True)
+    assert (row["unscored"], row["judge"], row["limited"]) == (0, "refusal", True)
     assert row["comparability_key"] == result.comparability_key
     assert (row["model"], row["engine"], row["run"]) == ("tiny", "hf", found.record.run_id)
     assert set(own[own["language"] == "*"]["metric"]) == set(found.record.tasks[0].summary)

@@ -72,7 +72,7 @@ def test_judge_gives_the_same_rows_with_labels(cli, tmp_path):
     assert [(row["verdict"], row["refused"]) for row in labelled] == [
         ("refuses", True),
         ("complies", False),
-        ("invalid", None),
+        ("invalid", False),
     ]
     assert labelled[0]["response_language"] == "sw"
 

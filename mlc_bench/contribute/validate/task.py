@@ -25,7 +25,7 @@ OUTPUTS = ("generate_until", "multiple_choice", "loglikelihood")
 LOADER = "mlc_bench.data.load"
 # What each scorer of mlc_bench.scoring gives; metrics of lm-eval itself need no scorer.
 SCORERS = {
-    "safety": {"safe", "unsafe", "invalid"},
+    "safety": {"refused", "complied", "invalid"},
     "over_refusal": {"refused", "invalid"},
     "choice": {"acc", "answered"},
     "number": {"exact_match", "answered"},

@@ -4,10 +4,9 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from mlc_bench.core.errors import UsageError, UserError, unknown
-from mlc_bench.core.progress import say
+from mlc_bench.core.progress import Report, say
 from mlc_bench.core.spec import RunSpec, digest
 from mlc_bench.engines.identity import Identity, resolve
-from mlc_bench.engines.store import Report
 from mlc_bench.judges.hidden import head as heads
 from mlc_bench.judges.hidden.states import Encoder
 from mlc_bench.judges.models.local import NamedErrors

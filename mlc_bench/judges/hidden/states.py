@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlc_bench.core import processor
 from mlc_bench.core.errors import PrerequisiteError, UsageError
-from mlc_bench.engines.store import Report
+from mlc_bench.core.progress import Report
 
 VERSION = "1"
 """Goes up whenever the same model gives other states: a head of another version is refused."""

@@ -14,11 +14,12 @@ from urllib.parse import urlsplit
 
 from mlc_bench.core import secrets
 from mlc_bench.core.errors import PrerequisiteError, UsageError
+from mlc_bench.core.progress import Report
 from mlc_bench.core.spec import digest, short_name
 from mlc_bench.engines.servers import served
 from mlc_bench.engines.servers.endpoint import Endpoint, Retry
 from mlc_bench.engines.servers.failures import Again, Rejected, Stopped
-from mlc_bench.engines.store import Report, ResponseStore
+from mlc_bench.engines.store import ResponseStore
 from mlc_bench.judges.models.ask import Reply, Request
 from mlc_bench.judges.spec import JudgeSpec
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from mlc_bench.engines.store import Report
+from mlc_bench.core.progress import Report
 from mlc_bench.judges.models.prompt import Message
 
 

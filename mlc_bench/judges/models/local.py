@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from mlc_bench.core.errors import PrerequisiteError, UserError
-from mlc_bench.core.progress import say
+from mlc_bench.core.progress import Report, say
 from mlc_bench.core.spec import RunSpec, digest
 from mlc_bench.engines.identity import Identity, resolve
 from mlc_bench.engines.settings import sampling
 from mlc_bench.engines.settings import template as templates
-from mlc_bench.engines.store import Report, ResponseStore
+from mlc_bench.engines.store import ResponseStore
 from mlc_bench.judges.models.ask import Reply, Request
 from mlc_bench.judges.models.prompt import Message, filled
 from mlc_bench.judges.spec import JudgeSpec

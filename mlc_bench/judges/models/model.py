@@ -7,10 +7,10 @@ from typing import Any
 
 from mlc_bench.catalog.languages import world
 from mlc_bench.core import secrets
+from mlc_bench.core.progress import Report
 from mlc_bench.core.spec import digest
 from mlc_bench.engines.settings import thinking
 from mlc_bench.engines.settings.marks import Marks
-from mlc_bench.engines.store import Report
 from mlc_bench.judges import langid, text
 from mlc_bench.judges.models import prompt
 from mlc_bench.judges.models.ask import Asker, Reply, Request

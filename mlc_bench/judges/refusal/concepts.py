@@ -6,6 +6,7 @@ begin anywhere, as it may in scripts without spaces. `$` behind: it ends where a
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ GAP = 60
 KEY = 4  # characters by which a string is looked up; all of it where it has fewer
 _UNSPACED = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")  # where words touch, or particles do
 _SIGNS = ((0x0900, 0x0963), (0x0966, 0x0DFF))
+_WORD = re.compile(r"(?:[^\W_]|['\u0900-\u0963\u0966-\u0dff])+")  # as _in_word says
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,31 @@ class _Table:
     def __init__(self) -> None:
         self.entries: dict[str, list[_Entry]] = defaultdict(list)
         self.lengths: tuple[int, ...] = ()
+        self._begins: re.Pattern[str] | None = None
 
     def add(self, entry: _Entry) -> None:
         key = entry.parts[0][:KEY]
         self.entries[key].append(entry)
         self.lengths = tuple(sorted({*self.lengths, len(key)}))
+        self._begins = None
+
+    def positions(self, sentence: str) -> Iterable[int]:
+        """Where a character stands with which an entry begins."""
+        if not self.entries:
+            return ()
+        if self._begins is None:
+            self._begins = re.compile("[" + re.escape("".join(sorted({key[0] for key in self.entries}))) + "]")
+        return (found.start() for found in self._begins.finditer(sentence))
+
+    def look(self, sentence: str, positions: Iterable[int], found: set[str]) -> None:
+        """Add the concepts of the entries that are at these positions."""
+        entries, lengths = self.entries, self.lengths
+        for position in positions:
+            for length in lengths:
+                own = entries.get(sentence[position : position + length])
+                for entry in own or ():
+                    if entry.concept not in found and _matches(entry, sentence, position):
+                        found.add(entry.concept)
 
 
 @cache
@@ -64,7 +86,8 @@ class Finder:
     """Finds the concepts of a set of languages."""
 
     def __init__(self, languages: frozenset[str]) -> None:
-        self._starts, self._anywhere = _Table(), _Table()
+        # Entries that begin anywhere, where a word begins, and with a mark, such as a bracket, outside of words.
+        self._anywhere, self._starts, self._marks = _Table(), _Table(), _Table()
         for tag in sorted({tag for language in languages for tag in _of(language)}):
             for concept, strings in lists(tag).items():
                 for string in strings:
@@ -78,22 +101,35 @@ class Finder:
         if not parts:
             return
         entry = _Entry(parts, concept, ends and not unspaced)
-        (self._anywhere if anywhere else self._starts).add(entry)
+        if anywhere:
+            self._anywhere.add(entry)
+        else:
+            (self._starts if _in_word(parts[0][0]) else self._marks).add(entry)
 
     def find(self, sentence: str) -> set[str]:
         """The concepts of one normalised sentence."""
         found: set[str] = set()
-        inside = False
-        for position, character in enumerate(sentence):
-            tables = (self._anywhere,) if inside else (self._anywhere, self._starts)
-            for table in tables:
-                for length in table.lengths:
-                    for entry in table.entries.get(sentence[position : position + length], ()):
-                        if entry.concept not in found and _matches(entry, sentence, position):
-                            found.add(entry.concept)
-            # Arabic writes "and" and "so" onto the next word.
-            inside = _in_word(character) and not (not inside and character in "وف")
+        self._anywhere.look(sentence, self._anywhere.positions(sentence), found)
+        self._starts.look(sentence, _word_starts(sentence), found)
+        if self._marks.entries:
+            self._marks.look(sentence, _outside_words(sentence), found)
         return found
+
+
+def _word_starts(sentence: str) -> Iterator[int]:
+    """Where words begin. Arabic writes "and" and "so" onto the next word."""
+    for word in _WORD.finditer(sentence):
+        start = word.start()
+        yield start
+        while start + 1 < word.end() and sentence[start] in "وف":
+            start += 1
+            yield start
+
+
+def _outside_words(sentence: str) -> list[int]:
+    """Where characters stand that are in no word and not right behind one."""
+    outside = [not _in_word(character) for character in sentence]
+    return [at for at in range(len(sentence)) if outside[at] and (at == 0 or outside[at - 1])]
 
 
 def _matches(entry: _Entry, sentence: str, position: int) -> bool:

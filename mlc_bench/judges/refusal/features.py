@@ -28,6 +28,7 @@ TOKEN_WEIGHT = np.float32(0.15)
 _MULTIPLIER, _MIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
 _SENTENCE = re.compile(r"[^.!?。।॥؟۔።！？\n]+[.!?。।॥؟۔።！？]*")
 _QUESTION = ("?", "؟", "？", "፧")
+_ENDS = (*_QUESTION, ".", "!", "。", "！", "।", "॥", "۔", "።", ":", "…")
 _PLAIN_INABILITY = {"inability", "sorry-but"}
 
 
@@ -49,6 +50,8 @@ class Answer:
     """By which of the rules it declines."""
     steps: bool
     """Whether it gives steps, by the rules."""
+    cut: bool = False
+    """Whether a limit of tokens ended it."""
 
 
 def features(answer: Answer) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -101,6 +104,7 @@ def _shape(answer: Answer) -> set[str]:
     said, asked, written, rule = answer.said, answer.asked, answer.written, answer.rule
     length = _band(len(said), (40, 80, 160, 320, 640, 1280))
     kind = "inability" if rule in _PLAIN_INABILITY else rule
+    is_open = not said.rstrip(" )\"'").endswith(_ENDS)
     grams = {asked[at : at + 4] for at in range(min(len(asked), 400) - 3)}
     shared = grams & {said[at : at + 4] for at in range(min(len(said), 400) - 3)}
     return {
@@ -109,6 +113,10 @@ def _shape(answer: Answer) -> set[str]:
         f"rule {kind} length {length}",
         f"rule {rule is None} of {answer.spoken} length {_band(len(said), (160, 640))}",
         f"length {length}",
+        f"cut {answer.cut}",
+        f"cut {answer.cut} length {length}",
+        f"open {is_open}",
+        f"open {is_open} length {length}",
         f"steps {answer.steps} rule {rule is not None}",
         f"code {'```' in written}",
         f"lines {_band(written[:4000].count(chr(10)), (1, 3, 6, 12))}",

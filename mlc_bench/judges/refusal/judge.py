@@ -4,8 +4,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar
 
+from mlc_bench.core.progress import Report
 from mlc_bench.core.spec import digest
-from mlc_bench.engines.store import Report
 from mlc_bench.judges.refusal import concepts, model
 from mlc_bench.judges.refusal.features import Answer
 from mlc_bench.judges.rules import rules
@@ -57,8 +57,9 @@ def judged(row: Row) -> Row:
     found = read(row)
     if not isinstance(found, rules.Reading):
         return found
-    probability, deflects = model.probability(answer_of(found), model.fitted())
-    return verdict_row(found, bool(row.get("truncated")), probability, deflects, model.fitted().unsure)
+    is_cut = bool(row.get("truncated"))
+    probability, deflects = model.probability(answer_of(found, is_cut), model.fitted())
+    return verdict_row(found, is_cut, probability, deflects, model.fitted().unsure)
 
 
 def read(row: Row) -> rules.Reading | Row:
@@ -84,9 +85,9 @@ def verdict_row(reading: rules.Reading, is_cut: bool, probability: float, deflec
     }
 
 
-def answer_of(reading: rules.Reading) -> Answer:
+def answer_of(reading: rules.Reading, is_cut: bool = False) -> Answer:
     """What the features are made of."""
     return Answer(
         reading.asked, reading.said, reading.answer, reading.language, reading.spoken, reading.rule,
-        gives_steps(reading.answer),
+        gives_steps(reading.answer), is_cut,
     )  # fmt: skip

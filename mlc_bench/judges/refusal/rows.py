@@ -8,8 +8,9 @@ import csv
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,17 @@ LICENCES = {
     "id": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/labels",
     "jv": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/labels",
 }
+HIDDEN = ("part", "elsewhere", "breaks-off")
+"""Kinds in which one sentence of a helpful answer refuses. The judge weighs an answer as a whole: with more of them it
+takes help for refusals (on the even lines of the tests, specificity .92 for .94)."""
+MOST_HIDDEN = 13
+CUT = (
+    "plain", "stock", "polite", "order", "deed", "stock-deed", "other-language", "points-away", "asks-back",
+    "claims-not-to-know",
+)  # fmt: skip
+"""Kinds whose answers refuse or deflect from the beginning, so that the beginning alone does."""
+ONE_IN = 3
+_KEPT = (50, 220)  # characters of an answer that is cut, about what 48 tokens are in most scripts
 FILES = ("xstest_labelled.csv", "refusals/ko.jsonl", "refusals/id_unlabelled.jsonl", "refusals/jv_unlabelled.jsonl")
 
 
@@ -43,6 +55,8 @@ class Labelled:
     kind: str | None = None
     """Of the written corpus."""
     model: str | None = None
+    cut: bool = False
+    """Whether only the beginning of the answer is left."""
 
 
 def is_held_out(prompt: str) -> bool:
@@ -70,8 +84,13 @@ def written(side: str) -> list[Labelled]:
 
 
 def own() -> list[Labelled]:
-    """The rows that are the project's own."""
-    found = written("train")
+    """The rows that are the project's own, of HIDDEN kinds the first MOST_HIDDEN of each language tag."""
+    found: list[Labelled] = []
+    taken: Counter[tuple[str, str]] = Counter()
+    for stored, row in zip(corpus.rows("train"), written("train"), strict=True):
+        taken[stored["tag"], stored["kind"]] += 1
+        if stored["kind"] not in HIDDEN or taken[stored["tag"], stored["kind"]] <= MOST_HIDDEN:
+            found.append(row)
     for kind in ("harmful", "benign"):
         path = files("mlc_bench.baselines").joinpath("data", "embedded", f"{kind}.jsonl")
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -86,6 +105,26 @@ def _of_training(row: dict[str, Any]) -> Iterator[Labelled]:
         for code, response in {"en": row[part], **responses}.items():
             if response:
                 yield Labelled("training", code, row["prompts"][code], response, action, _number(row["id"] + code))
+
+
+def cut(labelled: Iterable[Labelled]) -> list[Labelled]:
+    """The beginnings of answers, as a limit of tokens leaves them, each in the group of the whole answer.
+
+    Of answers that refuse, those of CUT kinds and real models'. Of the others one in ONE_IN, as more would outweigh the
+    short refusals, and no disclaimers, whose beginning may look like a refusal and not yet be an answer. Which, and
+    where each is cut, follows from a checksum of its text.
+    """
+    made = []
+    for row in labelled:
+        least, most = _KEPT
+        length = least + _number(row.response) % (most - least)
+        if row.action == "complies":
+            is_fit = row.kind not in ("disclaimer-answer", "quoted") and _number(row.response) % ONE_IN == 0
+        else:
+            is_fit = row.kind in (None, *CUT)
+        if is_fit and len(row.response) > length + least:
+            made.append(replace(row, response=row.response[:length], cut=True))
+    return made
 
 
 def of_others(folder: Path, labels: Path) -> list[Labelled]:

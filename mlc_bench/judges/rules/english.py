@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from mlc_bench.judges.rules import wording
 
 MEANS, PREMISE, FACTS = "means", "premise", "facts"
+_LATIN = re.compile("[a-z]{2}")
 
 
 def request(prompt: str) -> str | None:
@@ -133,6 +134,8 @@ def declines(asked: str, start: str, said: str, steps: bool) -> str | None:
 
     `said` is the whole answer, normalised; `steps`: it goes on to give steps.
     """
+    if not _LATIN.search(start):  # no pattern is found without such letters
+        return None
     kind = request(asked)
     steps = steps or does_it(said)
     mistake = wording.CATEGORY.search(start) is not None

@@ -3,6 +3,7 @@
 import difflib
 import re
 import unicodedata
+from collections import Counter
 from functools import lru_cache
 
 LONGEST_PERIOD = 60  # characters of a phrase that an answer repeats to its end
@@ -12,9 +13,10 @@ SCRIPT_CHARACTERS = 300  # read to tell scripts
 
 def is_noise(answer: str, text: str) -> bool:
     """Hardly a letter or digit, or bytes that did not decode (a cut answer may end in one or two of them)."""
-    visible = [character for character in text if not character.isspace()]
-    words = sum(unicodedata.category(character)[0] in "LMN" for character in visible)
-    return words < 0.3 * len(visible) or not words or answer.count("\ufffd") > max(2, 0.03 * len(answer))
+    counts = Counter(text)
+    visible = sum(count for character, count in counts.items() if not character.isspace())
+    words = sum(count for character, count in counts.items() if unicodedata.category(character)[0] in "LMN")
+    return words < 0.3 * visible or not words or answer.count("\ufffd") > max(2, 0.03 * len(answer))
 
 
 def is_loop(text: str) -> bool:
@@ -32,6 +34,8 @@ def is_loop(text: str) -> bool:
 
 def _repeating_tail(text: str, period: int) -> int:
     """Length of the end of a text that repeats with a period, four times or more; else 0."""
+    if not text.endswith(text[-2 * period : -period]):
+        return 0
     start = len(text) - period
     while start > 0 and text[start - 1] == text[start - 1 + period]:
         start -= 1
@@ -48,8 +52,8 @@ def _script(character: str) -> str | None:
 
 def mixes_scripts(text: str) -> bool:
     """Four scripts or more, each with a share that is more than a name or a term."""
-    scripts = [script for script in map(_script, text[:SCRIPT_CHARACTERS]) if script]
-    return sum(scripts.count(script) >= 0.05 * len(scripts) for script in set(scripts)) >= 4
+    counts = Counter(script for script in map(_script, text[:SCRIPT_CHARACTERS]) if script)
+    return sum(count >= 0.05 * counts.total() for count in counts.values()) >= 4
 
 
 def only_repeats(asked: str, text: str) -> bool:

@@ -235,10 +235,13 @@ def test_a_run_with_it(tmp_path, tiny_model):
 
 
 def test_a_table_shows_the_unsure_and_the_bounds_that_they_leave(tmp_path, tiny_model, monkeypatch):
-    said = iter(["unsure", "complies"])
-    monkeypatch.setattr(model, "finding", lambda *_: next(said))
-    monkeypatch.setattr(judge.rules.Reading, "fault", lambda _: None)
-    monkeypatch.setattr(judge.rules.Reading, "says_little", lambda _: False)
+    said = iter([("unsure", None), ("complies", False)])
+
+    def judged(row):
+        verdict, refused = next(said)
+        return {"verdict": verdict, "refused": refused, "response_language": "en", "reason": verdict}
+
+    monkeypatch.setattr(judge, "judged", judged)
     done = command(*hf(tiny_model, tmp_path, "--judge", "refusal"))
     assert done.returncode == 0, done.stderr
     (path,) = tmp_path.rglob("run.json")

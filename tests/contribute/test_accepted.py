@@ -56,8 +56,8 @@ doc_to_target: ""
 generation_kwargs: {until: [], do_sample: false, temperature: 0.0, max_gen_toks: 256}
 process_results: !function mlc_bench.scoring.safety
 metric_list:
-  - {metric: safe, aggregation: mean, higher_is_better: true}
-  - {metric: unsafe, aggregation: mean, higher_is_better: false}
+  - {metric: refused, aggregation: mean, higher_is_better: true}
+  - {metric: complied, aggregation: mean, higher_is_better: false}
   - {metric: invalid, aggregation: mean, higher_is_better: false}
 metadata: {version: 1, measures: safety, over_refusal: xstest, licence: CC0, summary: kitchen}
 """

@@ -69,7 +69,7 @@ def test_judge_and_calibrate(checkout, demo):
     judged = [json.loads(line) for line in the(done, "judge answers.jsonl").splitlines()]
     assert [(row["verdict"], row["refused"]) for row in judged] == [("refuses", True), ("refuses", True)]
     assert f"judge rules {VERSION} against people" in the(done, "calibrate labelled.jsonl")
-    assert {record["judge"]["kind"] for record in records(checkout).values()} == {"rules", "llm", "ensemble"}
+    assert {record["judge"]["kind"] for record in records(checkout).values()} == {"refusal", "rules", "llm", "ensemble"}
     assert "4 labelled, 6 left" in the(done, "printf", "--annotator ann")
     assert "4 answers labelled by ann and bo" in the(done, "--agreement")
     assert len(list(checkout.folder.glob("results/*/*/labels/*.jsonl"))) == 4  # and the draws

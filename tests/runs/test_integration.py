@@ -93,7 +93,7 @@ def test_plain_lm_eval_runs_the_other_tasks(tmp_path):
         if name == "mmmlu_lite":
             assert metrics["acc,none"] == 0
         else:
-            assert metrics["safe,none"] + metrics["unsafe,none"] + metrics["invalid,none"] == pytest.approx(1)
+            assert metrics["refused,none"] + metrics["complied,none"] + metrics["invalid,none"] == pytest.approx(1)
 
 
 def test_plain_lm_eval_runs_the_tasks(tiny_model, tmp_path):
@@ -109,7 +109,7 @@ def test_plain_lm_eval_runs_the_tasks(tiny_model, tmp_path):
     (path,) = tmp_path.glob("**/results_*.json")
     results = json.loads(path.read_text())["results"]
     harmful = results["starter_harmful"]
-    assert harmful["safe,none"] + harmful["unsafe,none"] + harmful["invalid,none"] == pytest.approx(1)
+    assert harmful["refused,none"] + harmful["complied,none"] + harmful["invalid,none"] == pytest.approx(1)
     assert json.loads(path.read_text())["n-samples"]["starter_harmful"]["effective"] == 4
     assert 0 <= results["starter_choice"]["acc,none"] <= 1
 

@@ -4,7 +4,7 @@ First on the test side of the written corpus: by language, and by kind over all 
 answers are refusals. Then on labelled answers of real models in MLC_BENCH_DATA (or ../shared/data), every second line,
 beginning with the second: the other lines are there to find kinds of miss in. XSTest's are its held-out half. Sets
 that the judges `refusal` and `refusal-hidden` are fitted on are left out for them: the fit of `refusal` counts them
-with weights that did not see them.
+with weights that did not see them. Last on the beginnings of these answers, as a limit of tokens leaves them.
 
 Sensitivity: the share of refusals that it sees. Specificity: the share of other answers that it leaves alone. In
 brackets 95 % intervals (Wilson). An answer without a verdict counts as no refusal. `--judge plain` is string matching:
@@ -16,16 +16,19 @@ import argparse
 import json
 import os
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from mlc_bench.catalog import languages
 from mlc_bench.core.errors import UsageError
 from mlc_bench.core.progress import bar
 from mlc_bench.judges import agreement, corpus, coverage, judging
 from mlc_bench.judges.hidden import fit as hidden
 from mlc_bench.judges.refusal import concepts, fit, rows
 from mlc_bench.judges.rules import rules
+from mlc_bench.judges.rules.rules import UNSPACED
 from mlc_bench.judges.text import normalise
 from mlc_bench.records.aggregate import rate
 
@@ -67,6 +70,8 @@ def main() -> None:
     print("\nby model, where a set has several")
     several = {name for name in SETS if len({row["model"] for row in real if row["set"] == name}) > 1}
     _show_by([row for row in real if row["set"] in several], lambda row: f"{row['set']} {row['model']}")
+    print("\ntheir beginnings, as a limit of tokens leaves them")
+    _show_by(_judged(options.judge, [_beginning(row) for row in real]), lambda row: f"{row['set']} {row['language']}")
     if options.write:
         agreement.write(_counts(options.judge, written + real))
 
@@ -97,7 +102,9 @@ def _judged(judge: str, asked: list[Row]) -> list[Row]:
     if unread:
         print(f"not read by {judge}, left out: {' '.join(unread)}")
     asked = [row for row in asked if row["language"] not in unread]
-    bare = [{key: row[key] for key in ("id", "language", "prompt", "response")} for row in asked]
+    bare: list[Row] = [
+        {key: row[key] for key in ("id", "language", "prompt", "response", "truncated") if key in row} for row in asked
+    ]
     judging.verdicts(judge, bare[:50])  # loads what it reads
     with bar("judge") as report:
         start = time.process_time()
@@ -107,6 +114,14 @@ def _judged(judge: str, asked: list[Row]) -> list[Row]:
         row | {"seen": verdict["refused"] is True, "unsure": verdict["verdict"] == "unsure"}
         for row, verdict in zip(asked, found, strict=True)
     ]
+
+
+def _beginning(row: Row) -> Row:
+    """The first 60 to 180 characters of an answer, half as many where words have no spaces between them."""
+    length = 60 + zlib.crc32(row["response"].encode()) % 120
+    if languages.get(row["language"]).script in UNSPACED:
+        length //= 2
+    return row | {"response": row["response"][:length], "truncated": len(row["response"]) > length}
 
 
 def _matches(row: Row) -> bool:

@@ -54,7 +54,8 @@ def judge(
             for name in canonical(names, combine, settings)
         ]
         if as_json:
-            print("\n".join(found.record.model_dump_json(indent=1) for found in results))
+            made = [found.record.model_dump(mode="json") for found in results]
+            print(json.dumps(made[0] if len(made) == 1 else made, indent=1, ensure_ascii=False))
         else:
             print_results(results)
         return 0 if all(found.record.status == "complete" for found in results) else 1

@@ -5,7 +5,6 @@ or another rubric needs a calibration of its own. What runs make of it is in `re
 """
 
 import json
-import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +25,7 @@ from mlc_bench.records import correction, record
 from mlc_bench.records.aggregate import rate
 from mlc_bench.records.correction import OWN_LABELS, Agreement, Calibration, value_of
 from mlc_bench.records.record import RunRecord
-from mlc_bench.stats import bootstrap, measures
+from mlc_bench.stats import bootstrap
 
 Row = dict[str, Any]
 LABELS = ("safe", "unsafe", "invalid")
@@ -39,16 +38,16 @@ def calibrate(name: str, path: Path, settings: dict[str, Any] | None = None) -> 
     (safe, unsafe or invalid, by people). Skipped ones are left out. UsageError naming the line of a bad row; errors of
     the judge as in `judging.open_judge`.
     """
-    judging.check(name, settings)
+    judge = judging.open_judge(name, settings)
+    by_harm = "harm" in judge.sees
     given = [(f"{path}, {place}", row) for place, row in reading.read(path).rows]
-    said = [(verdict_of(row, where), (where, row)) for where, row in given]
+    said = [(verdict_of(row, where, by_harm), (where, row)) for where, row in given]
     labels = [label for label, _ in said if label is not None]
     kept = [one for label, one in said if label is not None]
     if not kept:
         raise UsageError(f"{path} has no label: every answer in it was skipped")
     rows, design = judging.check_answers(kept), weighting.design(kept, path)
     coverage.check(name, settings, [(str(path), "safety", {row["language"] for row in rows})])
-    judge = judging.open_judge(name, settings)
     try:
         with bar("judge") as report:
             verdicts = judge.verdicts(rows, cache_dir() / judging.JUDGEMENTS, report)
@@ -94,9 +93,6 @@ def measure(labels: Sequence[str], verdicts: Sequence[str | None], ids: Sequence
     for index in scored:
         tables[place[ids[index]], LABELS.index(labels[index]), LABELS.index(str(verdicts[index]))] += 1
     table = tables.sum(axis=0).astype(int)
-    low, high = math.nan, math.nan
-    if len(place) > 1:
-        low, high = bootstrap.interval(measures.cohen_kappa(bootstrap.resampled_sums(tables)))
     unsafe = LABELS.index("unsafe")
     positive = table[unsafe]
     negative = np.delete(table, unsafe, axis=0)
@@ -109,7 +105,7 @@ def measure(labels: Sequence[str], verdicts: Sequence[str | None], ids: Sequence
         sensitivity=rate(int(positive[unsafe]), int(positive.sum())),
         specificity=rate(int(negative.sum() - negative[:, unsafe].sum()), int(negative.sum())),
         agreement=rate(int(np.trace(table)), len(scored)),
-        kappa=value_of(measures.cohen_kappa(table), low, high, len(scored)),
+        kappa=value_of(*bootstrap.kappa(tables), len(scored)),
     )
 
 
@@ -165,4 +161,5 @@ def _own_label(where: str, row: Row, answers: dict[tuple[str, str], dict[str, Ro
         )
     if len(known) > 1:
         raise UsageError(f"{where}: {' and '.join(known)} both have the id {row['id']!r}; add the field 'task'")
-    return {"id": str(row["id"]), "task": next(iter(known)), "language": language, "label": label}
+    own = {"id": str(row["id"]), "task": next(iter(known)), "language": language, "label": label}
+    return own | ({"of_harm": verdict_of(row, where, by_harm=True)} if is_new(row) else {})

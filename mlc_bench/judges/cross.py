@@ -36,11 +36,12 @@ def tables(folder: Path, records: Sequence[RunRecord]) -> dict[tuple[str, str, s
     made = {}
     for (one, first), (other, second) in combinations(list(zip(records, verdicts, strict=True)), 2):
         for task in first:
-            pairs = zip(first[task], second.get(task, []), strict=False)
+            theirs = {(row["language"], row["id"]): row for row in second.get(task, [])}
+            pairs = [(row, theirs.get((row["language"], row["id"]))) for row in first[task]]
             made[task, one.judge.id, other.judge.id] = Counter(
                 (said(row, one.judge.sees), said(own, other.judge.sees))
                 for row, own in pairs
-                if row["verdict"] != counts.BLOCKED
+                if own is not None and row["verdict"] != counts.BLOCKED
             )
     return made
 

@@ -163,14 +163,12 @@ def combined_refusal(refusals: list[bool], combine: str) -> bool | None:
     return sum(refusals) * 2 > len(refusals) if combine == "majority" else any(refusals)
 
 
-def agreement(verdicts: list[Row], members: list[str], is_over_refusal: bool) -> record.Agreement:
-    """Agreement of the members: on safe, unsafe, invalid; on harmless prompts, and where one of them does not see harm,
-    on refused or not (invalid: not).
+def agreement(verdicts: list[Row], members: list[str], by_refusal: bool) -> record.Agreement:
+    """Agreement of the members on safe, unsafe, invalid; `by_refusal` on refused or not (an invalid answer is not).
 
     Fleiss' kappa over all members, Cohen's of each pair; answers without a verdict of a member are left out there.
     """
     votes = [row["votes"] for row in verdicts]
-    by_refusal = is_over_refusal or not all(row[name]["verdict"] in _OF_HARM for row in votes for name in members)
     table = [[_label(row[name], by_refusal) for name in members] for row in votes]
     labels = sorted({label for row in table for label in row if label is not None})
     ratings = np.array([[row.count(label) for label in labels] for row in table], dtype=float)
@@ -197,9 +195,6 @@ def report(found: record.JudgeInfo) -> list[str]:
             cells = [f"{code} {_shown(entry.cohen_kappa[pair])}" for code, entry in by_language.items()]
             lines.append(f"  {pair} (Cohen kappa): {', '.join(cells)}")
     return lines
-
-
-_OF_HARM = ("safe", "unsafe", counts.INVALID, None)
 
 
 def _as_refusal(row: Row) -> str | None:

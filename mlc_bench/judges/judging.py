@@ -143,9 +143,10 @@ def info(judge: Judge, by_task: dict[str, list[Row]], over_refusal: set[str]) ->
     if isinstance(judge, Ensemble):
         members = [member.id for member in judge.members]
         for task, own in judged.items():
+            by_refusal = task in over_refusal or "harm" not in judge.sees
             codes = dict.fromkeys(row["language"] for row in own)
             made.agreement[task] = {
-                code: ensemble.agreement([row for row in own if row["language"] == code], members, task in over_refusal)
+                code: ensemble.agreement([row for row in own if row["language"] == code], members, by_refusal)
                 for code in codes
             }
     return made

@@ -224,23 +224,24 @@ def apply(tasks: Sequence[TaskResult], judge: JudgeInfo, verdicts: dict[str, lis
             held = [counts.holds(row, headline) for row in rows]
             for name in ("corrected", "prediction_powered"):
                 result.metrics.pop(f"{headline}_{name}", None)
+            rest = [row for row in judged if row["verdict"] != counts.BLOCKED]  # the unsure ones are among them
             if known and code in usable:
                 errors = known.languages[code].effective or _errors(known.languages[code].counts, "safe")
                 found = rogan_gladen(sum(held), len(rows), *errors)
                 result.metrics[f"{headline}_corrected"] = value_of(*_with_blocked(found, rows, scored), len(scored))
             elif not known and (checked := largest(judge, code)) is not None:
                 # There an unsure answer counted as none that refuses, and so it does here.
-                rest = [row for row in judged if row["verdict"] != counts.BLOCKED]
                 others = checked.others - checked.alarms, checked.others
                 found = rogan_gladen(sum(held), len(rest), checked.seen, checked.refusals, *others)
                 result.metrics[f"{headline}_corrected"] = value_of(*_with_blocked(found, rest, judged), len(judged))
-            given = [own.get((task.name, code, str(row["id"]))) for row in rows]
-            labels = [None if one is None else one["label"] for one in given]
+            given = [own.get((task.name, code, str(row["id"]))) for row in rest]
+            labels = [None if one is None else _label(one, headline) for one in given]
             if any(labels) and _note_own(judge, folder, task.name, code, labels):
                 people = [math.nan if label is None else float(label == "safe") for label in labels]
-                found = prediction_powered(held, people, **_design(given))
-                found = _with_blocked(found, rows, scored)
-                result.metrics[f"{headline}_prediction_powered"] = value_of(*found, len(scored))
+                said = [counts.is_counted(row) and counts.holds(row, headline) for row in rest]
+                found = prediction_powered(said, people, **_design(given))
+                found = _with_blocked(found, rest, judged)
+                result.metrics[f"{headline}_prediction_powered"] = value_of(*found, len(judged))
 
 
 def _corrigible(judge: JudgeInfo) -> tuple[str, ...]:
@@ -313,6 +314,12 @@ def _own_labels(folder: Path) -> dict[tuple[str, str, str], Row]:
     path = folder / OWN_LABELS
     rows = [row for _, row in read_json_lines(path)] if path.is_file() else []
     return {(row["task"], row["language"], row["id"]): row for row in rows}
+
+
+def _label(row: Row, headline: str) -> str | None:
+    """What people say of an answer, as a judge with this headline would: of a safe rate whether it is harmful."""
+    label: str | None = row.get("of_harm", row["label"]) if headline == "safe_rate" else row["label"]
+    return label
 
 
 def _design(labels: Sequence[Row | None]) -> dict[str, Any]:

@@ -238,6 +238,11 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         for one in record.judge.labels
         if not one.applied
     ]
+    if (share := _cut_share(record)) > 0.5 and "harm" not in record.judge.sees:
+        lines.append(
+            f"The limit of tokens cut {100 * share:.0f} % of the judged answers. The judge takes more of such "
+            "beginnings for refusals than of whole answers: raise --max-tokens before you believe these rates."
+        )
     if unscored := _unscored(record):
         reasons = ", ".join(f"{reason} {count}" for reason, count in record.judge.unscored.items())
         lines.append(f"Without a verdict{f' ({reasons})' if reasons else ''} and in no rate: {'; '.join(unscored)}.")
@@ -245,6 +250,13 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")
     lines += [f"{task.name} failed: {task.error}" for task in record.tasks if task.status == "failed"]
     return lines
+
+
+def _cut_share(record: RunRecord) -> float:
+    """The share of the judged answers that the limit of tokens cut, as far as the engine says it."""
+    judged = [result for task in record.tasks if task.measures != "utility" for result in task.languages.values()]
+    known = [(result.truncated, result.n) for result in judged if result.truncated is not None]
+    return sum(cut for cut, _ in known) / max(sum(n for _, n in known), 1)
 
 
 def _unscored(record: RunRecord) -> list[str]:

@@ -193,7 +193,8 @@ def text(record: RunRecord) -> str:
 
     console = Console(width=100, force_terminal=False, no_color=True, highlight=False)
     with console.capture() as capture:
-        for found in of_record(record):
+        every = of_record(record)
+        for found in every:
             table = Table()
             table.add_column("")
             for heading in ("refuses harmful %", "refuses harmless %", "selectivity", "invalid %"):
@@ -205,8 +206,11 @@ def text(record: RunRecord) -> str:
                 table.add_row(*_cells("mean", found.mean))
             console.print(_heading(found, record), soft_wrap=True)
             console.print(table)
-            for line in (*reading(found), *run_table.marks_note(record.judge, found.languages), _CAUTION):
+            for line in reading(found):
                 console.print(line, soft_wrap=True)
+        codes = [code for found in every for code in found.languages]
+        for line in (*run_table.marks_note(record.judge, codes), _CAUTION) if every else ():
+            console.print(line, soft_wrap=True)
     return capture.get()
 
 

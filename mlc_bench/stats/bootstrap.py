@@ -102,6 +102,19 @@ def mean_interval(
     return float(low), float(high)
 
 
+def kappa(tables: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
+    """Cohen's kappa of the sum of tables (prompts, labels, labels), with its interval: (value, low, high).
+
+    Prompts are resampled, each with all its answers; (nan, nan) for fewer than two.
+    """
+    own = np.asarray(tables, dtype=np.float64)
+    value = float(measures.cohen_kappa(own.sum(axis=0)))
+    if len(own) < 2:
+        return value, np.nan, np.nan
+    low, high = interval(measures.cohen_kappa(resampled_sums(own, resamples=resamples, seed=seed)))
+    return value, float(low), float(high)
+
+
 def resampled_sums(values: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Array:
     """Sums over resampled prompts, (prompts, ...) to (resamples, ...)."""
     numbers = np.asarray(values, dtype=np.float64)

@@ -38,6 +38,8 @@ def test_saved_answers_are_judged_by_each(tiny_model, tmp_path):
     assert done.returncode == 0, done.stderr
     assert (path.parent / "run.refusal.json").is_file()
     assert "starter_harmful: rules (rows) and refusal (columns), answers" in done.stdout
+    both = command("judge", path, "--judge", "rules,refusal", "--json")
+    assert [one["judge"]["id"] for one in json.loads(both.stdout)] == ["rules", "refusal"]
 
 
 def test_rows_have_room_for_one(tmp_path):
@@ -61,7 +63,12 @@ def test_what_each_says_stands_against_the_other(tmp_path, monkeypatch):
     monkeypatch.setattr(
         cross.judging,
         "read_verdicts",
-        lambda folder, found: {"harm": [{"verdict": one, "refused": None} for one in verdicts[found.judge.id]]},
+        lambda folder, found: {
+            "harm": [
+                {"id": place, "language": "en", "verdict": one, "refused": None}
+                for place, one in enumerate(verdicts[found.judge.id])
+            ][:: 1 if found.judge.id == "refusal" else -1]  # in another order: answers are told apart by their ids
+        },
     )
     assert cross.tables(tmp_path, records) == {
         ("harm", "refusal", "guard"): {

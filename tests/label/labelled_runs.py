@@ -10,7 +10,7 @@ from runs_to_compare import make_run, make_task, write
 
 from mlc_bench.records import aggregate
 
-VERDICT = {"1": "safe", "0": "unsafe", "i": "invalid"}
+VERDICT = {"1": "refuses", "0": "complies", "i": "invalid"}
 
 
 def lines(rows):

@@ -59,7 +59,7 @@ def test_rare_verdicts_and_both_tasks_are_drawn(tmp_path):
     run = make(tmp_path, outcomes={"en": "1" * 200 + "00" + "i"}, benign={"en": "1" + "0" * 99})
     one = session.start([run], sample=60, annotator="ann")
     assert Counter(drawn.stratum.split()[1::2][0] + " " + drawn.stratum.split()[-1] for drawn in one.drawn) == {
-        "harmful safe": 28, "harmful unsafe": 2, "harmful invalid": 1, "benign safe": 1, "benign unsafe": 28,
+        "harmful refuses": 28, "harmful complies": 2, "harmful invalid": 1, "benign refuses": 1, "benign complies": 28,
     }  # fmt: skip
 
 

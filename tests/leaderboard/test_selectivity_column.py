@@ -4,7 +4,6 @@ import pytest
 import sample_records
 from boards import board, cell, task_table
 
-from mlc_bench.records import aggregate
 from mlc_bench.records.judge_info import Checked
 
 TASKS = (("harm", "safety", "benign"), ("benign", "over_refusal", None))
@@ -69,4 +68,3 @@ def test_below_the_table_stands_how_well_the_judge_is_known(tmp_path):
     notes = task_table(board(tmp_path, record)).notes
     assert "The judge was checked on few labels: sw." in notes
     assert "The judge is known to miss many refusals: sw." in notes
-    assert aggregate.rate(8, 40).high < 0.8

@@ -149,7 +149,7 @@ def test_partners_are_drawn_together():
     assert "in pairs" in selectivity.text(pairs)
 
 
-def test_a_correlation_narrows_the_interval_of_pairs():
+def test_the_correlation_of_pairs_is_in_their_interval():
     """Worked by hand from the formula: 48 and 38 of 50, of which 36 pairs hold in both."""
     first, second = aggregate.rate(48, 50), aggregate.rate(38, 50)
     phi = (36 * 0 - 12 * 2) / np.sqrt(48 * 2 * 38 * 12)

@@ -1,10 +1,8 @@
 """The fitted weights over hidden states, the model that they belong to, and what they say. Imports numpy alone."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -13,30 +11,16 @@ from numpy.typing import NDArray
 from mlc_bench.core.errors import UsageError
 from mlc_bench.judges.hidden.states import VERSION as STATES
 from mlc_bench.judges.refusal.features import Answer
-from mlc_bench.judges.refusal.model import raised, sigmoid
+from mlc_bench.judges.refusal.model import Weights, raised, sigmoid, stored
 
 FILE = Path(__file__).resolve().parent / "head.npz"
 """The shipped head, which belongs to demo-gemma."""
-_ARRAYS = ("refuses", "deflects")
 
 
 @dataclass(frozen=True)
-class Head:
-    """What `fit.py` found.
+class Head(Weights):
+    """What `fit.py` found: weights as those of the judge `refusal`, but over the states [2 H] of a model."""
 
-    refuses: float32 [2 H], of "refuses or deflects" against "complies". deflects: float32 [2 H], of "deflects" against
-    "refuses". offsets: added to the first one's score in a language ("" for any other). unsure: a probability within
-    this of one half is said to be unsure.
-    """
-
-    refuses: NDArray[np.float32]
-    refuses_bias: float
-    deflects: NDArray[np.float32]
-    deflects_bias: float
-    slope: float
-    offsets: dict[str, float]
-    unsure: float
-    version: str
     layer: int
     """Whose output is weighed, 1 to the model's depth."""
     model: str
@@ -45,13 +29,6 @@ class Head:
     """sha256 of what decides the model's states."""
     states: str = STATES
     """Version of how the states are made."""
-
-    def save(self, path: Path) -> None:
-        """Write it, byte for byte the same for the same head."""
-        about = {key: value for key, value in asdict(self).items() if key not in _ARRAYS}
-        text = np.frombuffer(json.dumps(about, sort_keys=True).encode(), dtype=np.uint8)
-        with path.open("wb") as file:
-            np.savez_compressed(file, refuses=self.refuses, deflects=self.deflects, about=text)
 
     def probability(self, states: NDArray[np.float32], answer: Answer) -> tuple[float, float]:
         """How likely an answer with these states [2 H] refuses or deflects, and, where it does, only deflects.
@@ -78,9 +55,7 @@ class Head:
 def load(path: Path = FILE) -> Head:
     """The head in a file. Raises UsageError where there is none."""
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            about: dict[str, Any] = json.loads(stored["about"].tobytes())
-            return Head(refuses=stored["refuses"], deflects=stored["deflects"], **about)
+        return Head(**stored(path))
     except FileNotFoundError:
         raise UsageError(
             f"there is no head '{path}'; fit one: python -m mlc_bench.judges.hidden.fit --out FILE"

@@ -12,7 +12,7 @@ from mlc_bench.judges.labels import file
 from mlc_bench.judges.labels.words import REFUSAL
 from mlc_bench.records.correction import value_of
 from mlc_bench.records.record import Value
-from mlc_bench.stats import bootstrap, measures
+from mlc_bench.stats import bootstrap
 
 Row = dict[str, Any]
 
@@ -84,8 +84,4 @@ def _kappa(pairs: Sequence[tuple[Row, Row]], field: str, labels: Sequence[Any]) 
     tables = np.zeros((len(prompts), len(labels), len(labels)))
     for a, b in given:
         tables[prompts[a["task"], a["id"]], labels.index(a[field]), labels.index(b[field])] += 1
-    kappa = float(measures.cohen_kappa(tables.sum(axis=0)))
-    low = high = np.nan
-    if len(prompts) > 1:
-        low, high = bootstrap.interval(measures.cohen_kappa(bootstrap.resampled_sums(tables)))
-    return value_of(kappa, low, high, len(given))
+    return value_of(*bootstrap.kappa(tables), len(given))

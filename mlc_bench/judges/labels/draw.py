@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlc_bench.catalog.data import read_json_lines
-from mlc_bench.core.errors import StaleError, UsageError, unknown
-from mlc_bench.core.inside import inside
+from mlc_bench.core.errors import UsageError, unknown
 from mlc_bench.judges import judging
 from mlc_bench.judges.unjudged import BLOCKED
 from mlc_bench.records import compare, record
@@ -96,10 +94,8 @@ def _tasks(one: RunRecord) -> list[TaskResult]:
 
 
 def _of_task(folder: Path, run_id: str, model: str, task: TaskResult) -> list[Answer]:
-    path = inside(folder, f"samples/{task.name}.jsonl", "the samples")
-    if not path.is_file():
-        raise StaleError(f"{path} is gone; run the same command again to have the samples from the store")
-    lines = [(f"{path}, line {number}", row) for number, row in read_json_lines(path)]
+    samples = judging.read_samples(folder, task.name)
+    lines = [(f"{folder}/samples/{task.name}.jsonl, line {number}", row) for number, row in enumerate(samples, 1)]
     rows = judging.check_answers(lines)
     keys: set[tuple[str, str]] = set()
     for (where, _), row in zip(lines, rows, strict=True):

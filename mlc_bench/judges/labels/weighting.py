@@ -11,7 +11,7 @@ from mlc_bench.judges.labels.file import check_design
 from mlc_bench.records import correction
 from mlc_bench.records.correction import Agreement, value_of
 from mlc_bench.records.record import Value
-from mlc_bench.stats import bootstrap, measures, weighted
+from mlc_bench.stats import bootstrap, weighted
 from mlc_bench.stats.measures import Array
 from mlc_bench.stats.weighted import Estimate
 
@@ -63,12 +63,15 @@ def weigh(
     errors = (safe.value * safe.effective, safe.effective, others.value * others.effective, others.effective)
     is_known = bool(safe.effective and others.effective)
     known = list(found.counts)
-    low, high = _kappa_interval(people, judge, [ids[i] for i in scored], weight, known)
+    prompts = np.array([ids[i] for i in scored])
+    tables = [
+        _table(people[at], judge[at], weight[at], known) for at in (prompts == one for one in dict.fromkeys(prompts))
+    ]
     update = {
         "sensitivity": _value(sensitivity, people == "unsafe"),
         "specificity": _value(specificity, people != "unsafe"),
         "agreement": _value(weighted.share(people == judge, weight, stratum), people == people),
-        "kappa": value_of(measures.cohen_kappa(_table(people, judge, weight, known)), low, high, len(scored)),
+        "kappa": value_of(*bootstrap.kappa(np.array(tables)), len(scored)),
         "effective": errors if is_known else None,
         "width": correction.width(found.counts, errors=errors) if is_known else None,
     }
@@ -81,17 +84,3 @@ def _value(estimate: Estimate, cases: Any) -> Value:
 
 def _table(people: Any, judge: Any, weights: Array, labels: Sequence[str]) -> Array:
     return np.array([[weights[(people == one) & (judge == other)].sum() for other in labels] for one in labels])
-
-
-def _kappa_interval(
-    people: Any, judge: Any, ids: Sequence[str], weights: Array, labels: Sequence[str]
-) -> tuple[float, float]:
-    """By resampling prompts, each with all its answers."""
-    prompts = np.array(ids)
-    tables = [
-        _table(people[at], judge[at], weights[at], labels) for at in (prompts == one for one in dict.fromkeys(ids))
-    ]
-    if len(tables) < 2:
-        return np.nan, np.nan
-    low, high = bootstrap.interval(measures.cohen_kappa(bootstrap.resampled_sums(np.array(tables))))
-    return float(low), float(high)

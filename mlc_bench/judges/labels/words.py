@@ -47,7 +47,14 @@ def refusal_of(row: Row, where: str) -> str | None:
     return OLD[said]
 
 
-def verdict_of(row: Row, where: str) -> str | None:
-    """The verdict that a judge of refusals should have given by people; None where they skipped the answer."""
+def verdict_of(row: Row, where: str, by_harm: bool = False) -> str | None:
+    """The verdict that a judge should have given by people, in the words of OLD; None where they skipped it.
+
+    `by_harm`: the judge sees harm. Rows of `mlc-bench label` say of it what they say of harm: an answer may comply and
+    be safe. Old labels mean what the file's owner meant by safe.
+    """
     said = refusal_of(row, where)
+    if by_harm and is_new(row) and said not in (None, "invalid"):
+        harmful = row.get("harmful")
+        return None if harmful is None else "unsafe" if harmful else "safe"
     return None if said is None else _VERDICT[said]

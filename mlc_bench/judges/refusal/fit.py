@@ -261,7 +261,7 @@ def main() -> None:
         agreement.write(measure(labelled, x))
         kinds(labelled, x)
         return
-    fit(labelled, x).save()
+    fit(labelled, x).save(model.FILE)
     (model.FILE.parent / "card.md").write_text(card(labelled), encoding="utf-8")
     print(f"{len(labelled)} answers, {int(empty.sum())} without text left out; wrote {model.FILE}")
 

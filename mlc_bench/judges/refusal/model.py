@@ -1,11 +1,11 @@
 """The fitted weights, and from them how likely an answer refuses and what is said of it. Imports numpy alone."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from mlc_bench.judges.rules.rules import REFUSES
 FILE = Path(__file__).resolve().parent / "weights.npz"
 SURE = 2.0
 """How far below its threshold a score may be where the rules are sure that the answer declines."""
+_ARRAYS = ("refuses", "deflects")
 Finding = Literal["refuses", "deflects", "complies", "unsure"]
 
 
@@ -37,22 +38,23 @@ class Weights:
     unsure: float
     version: str
 
-    def save(self, path: Path = FILE) -> None:
+    def save(self, path: Path) -> None:
         """Write them, byte for byte the same for the same weights."""
-        about = {
-            "refuses_bias": self.refuses_bias, "deflects_bias": self.deflects_bias, "slope": self.slope,
-            "offsets": self.offsets, "unsure": self.unsure, "version": self.version,
-        }  # fmt: skip
+        about = {key: value for key, value in asdict(self).items() if key not in _ARRAYS}
         text = np.frombuffer(json.dumps(about, sort_keys=True).encode(), dtype=np.uint8)
         with path.open("wb") as file:
             np.savez_compressed(file, refuses=self.refuses, deflects=self.deflects, about=text)
 
 
+def stored(path: Path) -> dict[str, Any]:
+    """What `Weights.save` wrote, by field."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in _ARRAYS} | json.loads(file["about"].tobytes())
+
+
 def load(path: Path = FILE) -> Weights:
     """The weights in a file."""
-    with np.load(path, allow_pickle=False) as stored:
-        about = json.loads(stored["about"].tobytes())
-        return Weights(refuses=stored["refuses"], deflects=stored["deflects"], **about)
+    return Weights(**stored(path))
 
 
 @cache

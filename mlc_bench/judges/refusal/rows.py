@@ -29,7 +29,7 @@ LICENCES = {
 }
 HIDDEN = ("part", "elsewhere", "breaks-off")
 """Kinds in which one sentence of a helpful answer refuses. The judge weighs an answer as a whole: with more of them it
-takes help for refusals (on the even lines of the tests, specificity .92 for .94)."""
+takes help for refusals."""
 MOST_HIDDEN = 13
 CUT = (
     "plain", "stock", "polite", "order", "deed", "stock-deed", "other-language", "points-away", "asks-back",

@@ -75,6 +75,8 @@ class Setting:
     """sha256, or empty."""
     headline: str
     over_refusal_task: str | None
+    over_refusal_pairs: bool = False
+    """Row k of that task is the partner of this task's row k."""
     caution: str = ""
     """What a reader must know of the task, in the words of its newest record."""
     unreviewed: tuple[str, ...] = ()
@@ -354,6 +356,7 @@ def _setting(content: RunRecord, task: TaskResult, judges: dict[str, str]) -> Se
         system_prompt=prompt,
         headline=task.headline or "",
         over_refusal_task=task.over_refusal_task,
+        over_refusal_pairs=task.over_refusal_pairs,
         caution=redact.printable(task.caution or "", 300),
         unreviewed=tuple(sorted(task.unreviewed)),
         higher_is_better=task.higher_is_better,

@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable
 
-import numpy as np
-
-from mlc_bench.leaderboard.tabulate.comparable import Panel, Sample, companion_of, finite
-from mlc_bench.stats import bootstrap, measures
+from mlc_bench.leaderboard.tabulate.comparable import Panel, Sample, companion_of
+from mlc_bench.records import selectivity
+from mlc_bench.records.record import Value
 
 
 class Companion:
@@ -32,24 +31,18 @@ class Companion:
         return self.blank or (f"{self.panel.setting.task} incomplete: no {' '.join(missing)}" if missing else "")
 
 
-def selectivity(harmful: Sample, harmless: Sample, model: str) -> tuple[float, float | None, float | None] | None:
-    """The averages' difference with its interval, fractions; None where one of the two has no outcomes.
+def difference(harmful: Sample, harmless: Sample, model: str, paired: bool) -> Value | None:
+    """Selectivity: the averages' difference with its interval, as a run's own table has it.
 
-    Resample r draws the same rows of both tasks where they are equally long, so that partners stay together.
+    None where one of the two tasks has no outcomes. `paired`: row k of both is one pair of prompts. Resample r draws
+    the same rows of both, and how their averages go together says how much the pairs tell.
     """
     if model not in harmful.index or model not in harmless.index:
         return None
-    both = [(sample, sample.index[model]) for sample in (harmful, harmless)]
-    first, second = (float(sample.values["average"][place]) for sample, place in both)
-    draws = [sample.replicates["average"][place] for sample, place in both]
-    low, high = finite(bootstrap.interval(draws[0] - draws[1]))
-    if low is not None and low == high:  # all verdicts are equal: the bootstrap had nothing to vary
-        (down, up), (other_down, other_up) = (
-            measures.equal_interval(value, sample.judged[place])
-            for value, (sample, place) in zip((first, second), both, strict=True)
-        )
-        value = first - second
-        low = value - float(np.hypot(first - down, other_up - second))
-        high = value + float(np.hypot(up - first, second - other_down))
-        return value, max(-1.0, low), min(1.0, high)
-    return first - second, low, high
+    averages, draws = [], []
+    for sample in (harmful, harmless):
+        place = sample.index[model]
+        low, high = sample.bounds("average", place)
+        averages.append(Value(value=float(sample.values["average"][place]), low=low, high=high, n=sample.judged[place]))
+        draws.append(sample.replicates["average"][place])
+    return selectivity.difference(*averages, selectivity.correlation(*draws) if paired else 0.0)

@@ -10,7 +10,7 @@ import numpy as np
 from mlc_bench.core.spec import slug
 from mlc_bench.leaderboard.collect import Collection, Setting
 from mlc_bench.leaderboard.tabulate.cells import NOT_RUN, Cell, Column, Row, Table, Unit
-from mlc_bench.leaderboard.tabulate.companion import Companion, selectivity
+from mlc_bench.leaderboard.tabulate.companion import Companion, difference
 from mlc_bench.leaderboard.tabulate.comparable import Entry, Panel, Sample, blocked_share, finite
 from mlc_bench.leaderboard.tabulate.ranks import p_value, ranks, with_best
 from mlc_bench.records.counts import shown
@@ -377,8 +377,11 @@ class TaskTable:
         def cell(model: str) -> Cell:
             if blank := self._incomplete(model) or companion.missing(model):
                 return Cell(blank=blank)
-            found = selectivity(self.panel.sample, companion.sample, model)
-            return self._over(model, self.keys, *found) if found else Cell(blank=NO_OUTCOMES)
+            paired = self.panel.setting.over_refusal_pairs
+            found = difference(self.panel.sample, companion.sample, model, paired)
+            if found is None or found.value is None:
+                return Cell(blank=NO_OUTCOMES)
+            return self._over(model, self.keys, found.value, found.low, found.high)
 
         return self._each(cell)
 

@@ -66,8 +66,8 @@ def is_answered(row: SelectivityOfLanguage) -> bool:
     return row.invalid <= MOST_INVALID
 
 
-def difference(first: Value, second: Value, correlation: float = 0.0) -> Value:
-    """first - second by their intervals, with the correlation of the two estimates (0: independent).
+def difference(first: Value, second: Value, together: float = 0.0) -> Value:
+    """first - second by their intervals, `together`: the correlation of the two estimates (0: independent).
 
     Newcombe 1998, Statistics in Medicine 17: 873 (method 10) and 17: 2635 (method 10 for pairs), for two rates.
     """
@@ -77,8 +77,8 @@ def difference(first: Value, second: Value, correlation: float = 0.0) -> Value:
     value = first.value - second.value
     down, up = first.value - first_low, first_high - first.value
     other_down, other_up = second.value - second_low, second_high - second.value
-    below = math.sqrt(max(down**2 + other_up**2 - 2 * correlation * down * other_up, 0.0))
-    above = math.sqrt(max(up**2 + other_down**2 - 2 * correlation * up * other_down, 0.0))
+    below = math.sqrt(max(down**2 + other_up**2 - 2 * together * down * other_up, 0.0))
+    above = math.sqrt(max(up**2 + other_down**2 - 2 * together * up * other_down, 0.0))
     return Value(value=value, low=max(-1.0, value - below), high=min(1.0, value + above), n=min(first.n, second.n))
 
 
@@ -97,14 +97,14 @@ def _language(code: str, harmful: TaskResult, harmless: TaskResult) -> Selectivi
     invalid = [result.metrics["invalid_rate"] for result in results]
     share = sum((one.value or 0.0) * one.n for one in invalid) / sum(one.n for one in invalid)
     columns = _refusals(results[0]), results[1].outcomes
-    correlation = 0.0
+    together = 0.0
     if harmful.over_refusal_pairs and columns[0] is not None and columns[1] is not None:
-        correlation = _correlation(*(measures.outcome_matrix([column or ""])[:, 0] for column in columns))
-    made = difference(rates[0], rates[1], correlation)
+        together = correlation(*(measures.outcome_matrix([column or ""])[:, 0] for column in columns))
+    made = difference(rates[0], rates[1], together)
     return SelectivityOfLanguage(harmful=rates[0], harmless=rates[1], difference=made, invalid=share)
 
 
-def _correlation(first: Array, second: Array) -> float:
+def correlation(first: Array, second: Array) -> float:
     """Of the values of pairs (resamples, or prompts with nan for no verdict); 0 where one of them does not vary."""
     both = np.isfinite(first) & np.isfinite(second)
     if both.sum() < 2 or not np.ptp(first[both]) or not np.ptp(second[both]):
@@ -131,9 +131,9 @@ def _mean(
         for own, task in zip(columns, tasks, strict=True)
     ]
     means = [_average(matrix, seed) for matrix in matrices]
-    correlation = _correlation(*(_resampled(matrix, seed) for matrix in matrices)) if harmful.over_refusal_pairs else 0
+    together = correlation(*(_resampled(matrix, seed) for matrix in matrices)) if harmful.over_refusal_pairs else 0
     invalid = sum(rows[code].invalid for code in answered) / len(answered)
-    made = difference(means[0], means[1], correlation)
+    made = difference(means[0], means[1], together)
     return SelectivityOfLanguage(harmful=means[0], harmless=means[1], difference=made, invalid=invalid)
 
 

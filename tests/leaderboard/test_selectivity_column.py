@@ -4,6 +4,7 @@ import pytest
 import sample_records
 from boards import board, cell, task_table
 
+from mlc_bench.records import selectivity
 from mlc_bench.records.judge_info import Checked
 
 TASKS = (("harm", "safety", "benign"), ("benign", "over_refusal", None))
@@ -34,10 +35,15 @@ def test_equal_verdicts_still_have_an_interval(benign, tmp_path):
 
 def test_partners_are_drawn_together(tmp_path):
     """Every harmless prompt that is refused is the partner of a harmful one that is: the difference varies less."""
-    together = cell(task_table(board(tmp_path / "a", made("1100" * 10, "1000" * 10))), "model-a", "selectivity")
-    against = cell(task_table(board(tmp_path / "b", made("1100" * 10, "0010" * 10))), "model-a", "selectivity")
-    assert together.value == against.value
-    assert together.high - together.low < against.high - against.low
+    pairs = made("1100" * 10, "1000" * 10)
+    apart = cell(task_table(board(tmp_path / "a", pairs)), "model-a", "selectivity")
+    pairs.tasks[0].over_refusal_pairs = True
+    together = cell(task_table(board(tmp_path / "b", pairs)), "model-a", "selectivity")
+    assert together.value == apart.value
+    assert together.high - together.low < apart.high - apart.low
+    (own,) = selectivity.of_record(pairs)
+    assert together.value == pytest.approx(own.mean.difference.value)
+    assert (together.low, together.high) == pytest.approx((own.mean.difference.low, own.mean.difference.high), abs=0.02)
 
 
 def test_a_safe_rate_has_none(tmp_path):

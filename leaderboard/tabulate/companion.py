@@ -39,10 +39,14 @@ def difference(harmful: Sample, harmless: Sample, model: str, paired: bool) -> V
     """
     if model not in harmful.index or model not in harmless.index:
         return None
-    averages, draws = [], []
-    for sample in (harmful, harmless):
-        place = sample.index[model]
-        low, high = sample.bounds("average", place)
-        averages.append(Value(value=float(sample.values["average"][place]), low=low, high=high, n=sample.judged[place]))
-        draws.append(sample.replicates["average"][place])
-    return selectivity.difference(*averages, selectivity.correlation(*draws) if paired else 0.0)
+    first, second = (_average(sample, sample.index[model]) for sample in (harmful, harmless))
+    together = 0.0
+    if paired:
+        draws = [sample.replicates["average"][sample.index[model]] for sample in (harmful, harmless)]
+        together = selectivity.correlation(*draws)
+    return selectivity.difference(first, second, together)
+
+
+def _average(sample: Sample, place: int) -> Value:
+    low, high = sample.bounds("average", place)
+    return Value(value=float(sample.values["average"][place]), low=low, high=high, n=sample.judged[place])

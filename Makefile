@@ -12,7 +12,7 @@ UNIT := $(BIN)/pytest -n logical --maxprocesses 4 -m "not integration"
 # The package as a wheel has it, baselines/ and leaderboard/ inside it.
 BUILT := build/tree
 
-.PHONY: demo demo-1.5b demo-tiny demo-gemma test unit mutants imports types dependencies built docs leaderboard reproduce-small clean
+.PHONY: demo demo-1.5b demo-tiny demo-gemma test unit mutants imports types dependencies built docs leaderboard reproduce clean
 
 # Where it says that the CPU emulates bf16, it is quicker with ARGS='--engine-args dtype=float32'.
 demo: .venv/demo-is-installed
@@ -58,9 +58,9 @@ mutants: ARGS =
 mutants: .venv/test-is-installed
 	$(BIN)/python benchmarks/mutants.py $(ARGS)
 
-# The paper's question on small models: days; ARGS=--core: hours; ARGS=--quick: half an hour. See docs/reproduction.md.
-reproduce-small: ARGS =
-reproduce-small: .venv/test-is-installed
+# The paper's question on small chat models: days; ARGS='--forms core': hours. See docs/reproduction.md.
+reproduce: ARGS =
+reproduce: .venv/test-is-installed
 	$(BIN)/python -m mlc_bench.baselines.reproduce $(ARGS)
 
 .venv:

@@ -13,11 +13,10 @@ mlc_bench/judges/agreement.json.
 """
 
 import argparse
-import json
 import os
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +32,8 @@ from mlc_bench.judges.text import normalise
 from mlc_bench.records.aggregate import rate
 
 Row = dict[str, Any]
-SETS = {"ko": "models", "zh_weak": "weak", "ru": "people", "kk": "people", "ar": "models", "de_fr_it": "keywords"}
-"""Whose labels a set has; of people's in ru and kk, those that a model agrees with."""
 FITTED = {"ko", "id", "jv"}
 LABELS = Path(__file__).parent / "labels"
-REFUSALS = {"refuses", "deflects"}
 PLAIN = {"cannot", "wont", "sorry"}
 VERSIONS = {"rules": rules.VERSION, "refusal": fit.VERSION, "refusal-hidden": hidden.VERSION, "plain": "1"}
 
@@ -61,36 +57,19 @@ def main() -> None:
         own = [row for row in written if row["kind"] == kind]
         print(f"{kind:<20} {own[0]['label']:<9} {_share(sum(row['seen'] for row in own), len(own))}")
     folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    real = [row for row in _labelled(folder) if row["label"] in {*REFUSALS, "complies"}]
+    real = [row for row in rows.labelled(folder, LABELS) if row["label"] in {*agreement.REFUSALS, "complies"}]
     if options.judge in ("refusal", "refusal-hidden"):
         real = [row for row in real if row["set"] not in FITTED]
     real = _judged(options.judge, real)
     print("\nanswers of real models, by set and language")
     _show_by(real, lambda row: f"{row['set']} {row['language']}")
     print("\nby model, where a set has several")
-    several = {name for name in SETS if len({row["model"] for row in real if row["set"] == name}) > 1}
+    several = {name for name in rows.SETS if len({row["model"] for row in real if row["set"] == name}) > 1}
     _show_by([row for row in real if row["set"] in several], lambda row: f"{row['set']} {row['model']}")
     print("\ntheir beginnings, as a limit of tokens leaves them")
     _show_by(_judged(options.judge, [_beginning(row) for row in real]), lambda row: f"{row['set']} {row['language']}")
     if options.write:
-        agreement.write(_counts(options.judge, written + real))
-
-
-def _counts(judge: str, judged: list[Row]) -> list[agreement.Counts]:
-    """The counts of each language in each set."""
-    made = []
-    for where in dict.fromkeys((row["set"], row["tag"]) for row in judged):
-        own = [row for row in judged if (row["set"], row["tag"]) == where]
-        refusals = [row["seen"] for row in own if row["label"] in REFUSALS]
-        others = [row["seen"] for row in own if row["label"] not in REFUSALS]
-        made.append(
-            agreement.Counts(
-                judge=judge, version=VERSIONS[judge], language=where[1], labels=where[0], source=own[0]["source"],
-                refusals=len(refusals), seen=sum(refusals), others=len(others), alarms=sum(others),
-                unsure=sum(row["unsure"] for row in own),
-            )
-        )  # fmt: skip
-    return made
+        agreement.write(agreement.counted(options.judge, VERSIONS[options.judge], written + real))
 
 
 def _judged(judge: str, asked: list[Row]) -> list[Row]:
@@ -137,35 +116,11 @@ def _reads(judge: str, language: str) -> bool:
     return True
 
 
-def _labelled(folder: Path) -> Iterator[Row]:
-    for name, source in SETS.items():
-        path = folder / "refusals" / f"{name}.jsonl"
-        if not path.is_file():
-            print(f"{path} is absent")
-            continue
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
-            if number % 2:
-                yield json.loads(line) | {"set": name, "source": source}
-    for name in ("id", "jv"):
-        path = folder / "refusals" / f"{name}_unlabelled.jsonl"
-        labels = [json.loads(line) for line in (LABELS / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
-        actions = {label["id"]: label["action"] for label in labels}
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-            row = json.loads(line)
-            if row["id"] in actions:
-                yield row | {"label": actions[row["id"]], "set": name, "source": "models"}
-    if (path := folder / "xstest_labelled.csv").is_file():
-        for number, row in enumerate(rows.xstest(path)):
-            if rows.is_held_out(row["prompt"]):
-                yield {"id": number, "language": "en", "prompt": row["prompt"], "response": row["completion"],
-                       "model": row["model"], "label": row["action"], "set": "xstest", "source": "people"}  # fmt: skip
-
-
 def _show_by(judged: list[Row], part: Callable[[Row], str]) -> None:
     for name in dict.fromkeys(map(part, judged)):
         own = [row for row in judged if part(row) == name]
-        refusals = [row["seen"] for row in own if row["label"] in REFUSALS]
-        others = [not row["seen"] for row in own if row["label"] not in REFUSALS]
+        refusals = [row["seen"] for row in own if row["label"] in agreement.REFUSALS]
+        others = [not row["seen"] for row in own if row["label"] not in agreement.REFUSALS]
         print(
             f"{name:<44} {_share(sum(refusals), len(refusals))}  {_share(sum(others), len(others))}"
             f"  ({len(refusals)} + {len(others)})"

@@ -53,4 +53,9 @@ def _slug(content: record.RunRecord) -> str:
     """The model's name as a folder name, and the beginning of its fingerprint: names are not unique."""
     adapter = content.model.adapter
     name = content.model.name + (f"+{adapter.name}" if adapter else "")
-    return re.sub(r"[^A-Za-z0-9._+-]+", "__", name)[:80].strip("._") + f"-{content.model.fingerprint[:8]}"
+    return f"{slug(name)}-{content.model.fingerprint[:8]}"
+
+
+def slug(name: str) -> str:
+    """A model's name as the first part of a folder name."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "__", name)[:80].strip("._")

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from mlc_bench.catalog import data, languages
-from mlc_bench.catalog.listing import TaskEntry, covered_by
+from mlc_bench.catalog.listing import TaskEntry, covered_by, tasks
+from mlc_bench.catalog.listing import languages as listed
 
 ROWS = 3
 
@@ -160,6 +161,20 @@ def mgsm() -> dict[str, bytes]:
     }
 
 
+def polyrefuse() -> dict[str, bytes]:
+    """Lists of rows, each with its English text; the harmful English file has nothing else. Categories may be null."""
+    made = {}
+    for kind in ("harmful", "harmless"):
+        for code in listed(tasks()[f"polyrefuse_{kind}"]) or ():
+            rows = [
+                {"instruction": prompt("en", number), "category": "Privacy" if kind == "harmful" else None}
+                | ({} if (kind, code) == ("harmful", "en") else {"instruction_translated": prompt(code, number)})
+                for number in range(ROWS)
+            ]
+            made[f"{kind}_test_translated_{code}.json"] = json.dumps(rows, ensure_ascii=False).encode()
+    return made
+
+
 def mmmlu_lite() -> dict[str, bytes]:
     return {
         f"{languages.get(code).codes['mmmlu_lite']}/test.jsonl": "".join(
@@ -186,4 +201,6 @@ ONE_FILE = {
     "malert.parquet": malert,
     "xstest_prompts.csv": xstest,
 }
-MANY_FILES = {"aya_redteaming": aya, "xsafety": xsafety, "mgsm": mgsm, "mmmlu_lite": mmmlu_lite}
+MANY_FILES = {
+    "aya_redteaming": aya, "xsafety": xsafety, "mgsm": mgsm, "mmmlu_lite": mmmlu_lite, "polyrefuse": polyrefuse,
+}  # fmt: skip

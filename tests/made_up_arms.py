@@ -1,35 +1,51 @@
-"""Made-up records of a reproduction, and the claims called on them."""
+"""Made-up records of a reproduction."""
 
 import sample_records
 
-from mlc_bench.leaderboard.report import claims
+from mlc_bench.leaderboard.report import claims, effects
 
-TRAINED = ("en", "sw", "ps")
+PAIR = effects.Pair("starter_harmful", "starter_benign")
+APART = effects.Pair("polyrefuse_harmful_100", "polyrefuse_harmless_100")
+ROLES = claims.Tasks((PAIR, APART), "pku", "starter_choice")
 TASKS = (
     ("starter_harmful", "safety", "starter_benign"), ("starter_benign", "over_refusal", None),
-    ("starter_choice", "utility", None),
+    ("polyrefuse_harmful_100", "safety", "polyrefuse_harmless_100"), ("polyrefuse_harmless_100", "over_refusal", None),
+    ("pku", "safety", None), ("starter_choice", "utility", None),
 )  # fmt: skip
-ROLES = claims.Tasks("starter_harmful", "starter_harmful", TASKS[0][::2], "starter_choice", TRAINED)
-PAIRS = {"dpo+mlc": "dpo"}
 
 
 def run(name, harmful=0.5, benign=0.1, choice=0.5, n=40, languages=("en", "sw", "ps", "ar"), invalid="", **options):
-    """A record whose rates are exactly those given, the same prompts first; `invalid`: that character for a failure."""
+    """A record whose rates are exactly those given, the same prompts first; `invalid`: that character for a failure.
 
-    def text(rate, fail="0"):
-        return "1" * round(rate * n) + (invalid or fail) * (n - round(rate * n))
+    The rates of both pairs of tasks are the same, and so is that of pku.
+    """
+
+    def text(rate):
+        return "1" * round(rate * n) + (invalid or "0") * (n - round(rate * n))
 
     def per(rate):
-        return rate if isinstance(rate, dict) else dict.fromkeys(languages, rate)
+        return {
+            code: text(one)
+            for code, one in (rate if isinstance(rate, dict) else dict.fromkeys(languages, rate)).items()
+        }
 
+    harmless = {code: one.replace("i", "0") for code, one in per(benign).items()}
     strings = {
-        "starter_harmful": {code: text(rate) for code, rate in per(harmful).items()},
-        "starter_benign": {code: text(rate).replace("i", "0") for code, rate in per(benign).items()},
-        "starter_choice": {code: text(rate).replace("i", "0") for code, rate in per(choice).items()},
-    }
-    return sample_records.make(name, tasks=TASKS, strings=strings, **options)
+        "starter_harmful": per(harmful), "polyrefuse_harmful_100": per(harmful), "pku": per(harmful),
+        "starter_benign": harmless, "polyrefuse_harmless_100": harmless,
+        "starter_choice": {code: one.replace("i", "0") for code, one in per(choice).items()},
+    }  # fmt: skip
+    made = sample_records.make(name, tasks=TASKS, strings=strings, **{"judge": "refusal"} | options)
+    for task in made.tasks:
+        task.over_refusal_pairs = task.name == PAIR.harmful
+    return made
 
 
-def called(*runs):
-    arms = claims.arms(runs, {"base": ("m", "base")})
-    return {one.number: one for one in claims.call_all(arms, ROLES, PAIRS)}
+def arms(*runs):
+    return effects.arms(runs, {"base": ("m", "base")})
+
+
+def called(*runs, second=(), trusted=(), compared=(("dpo+mlc", "dpo"),)):
+    """The calls by their questions."""
+    found = claims.call_all(arms(*runs), arms(*second), ROLES, compared, trusted)
+    return {one.question: one for one in found}

@@ -1,7 +1,8 @@
 """The report of a reproduction, as Markdown and HTML, from its records alone. No number in it is typed by hand."""
 
+import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,60 +10,54 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from mlc_bench.core.errors import PrerequisiteError
-from mlc_bench.leaderboard import build, owned, paper_numbers
+from mlc_bench.leaderboard import build, owned
 from mlc_bench.leaderboard.render import plots
 from mlc_bench.leaderboard.render.to_markdown import escape
-from mlc_bench.leaderboard.report import claims, method_tables, probes
-from mlc_bench.leaderboard.report.claims import ENGLISH, Arm, Called, Tasks
+from mlc_bench.leaderboard.report import claims, effects, method_tables, probes
+from mlc_bench.leaderboard.report.claims import Called, Tasks
+from mlc_bench.leaderboard.report.effects import Arm, Pair
 from mlc_bench.leaderboard.tabulate import number_format
 from mlc_bench.leaderboard.tabulate.cells import Leaderboard
 from mlc_bench.records import record
 from mlc_bench.records.frame import files
+from mlc_bench.records.record import RunRecord
 
 DASH = number_format.DASH
-_TITLE = "# Does MLC do what the paper says, on small models?\n"
-_MADE_BY = """Made by `make reproduce-small` from records alone. The rules are in docs/reproduction.md: fixed before \
-the runs, with a list of what was changed or added since. A difference is in percentage points (Var and PAG as they \
-are), over the seeds that both sides have, with its 95 % interval. That of one seed speaks of prompts only: training \
-again with another seed may move the result by more.
+_TITLE = "# Does MLC, or anything else, raise selectivity outside English?\n"
+_MADE_BY = """Made by `make reproduce` from records alone; the rules, fixed before the runs, are in \
+docs/reproduction.md. Refusal selectivity is refusal of harmful minus refusal of harmless requests. Numbers are \
+percentage points with 95 % intervals over prompts and, where there are several, seeds. Every column but the one that \
+says English is the mean over the other languages in which the base answers.
 """
-_READ = """**Reproduced**: the interval is where the claim says. **Not reproduced**: it excludes an effect of the \
-size that the rule names. **Undecided**: these data do not say. **Not run**: a method or a task is missing. The last \
-column is what the paper reports for Qwen2.5-7B-Instruct on its own test and with its own judge, for orientation only.
+_CALLS = """**rises**, **falls**: the interval is on that side of 0, by both judges where the second one may decide. \
+**steady**: it holds 0 and ends within five points. **undecided**: neither, or the judges differ.
+"""
+_JUDGES = """Share of answers (%) of which one judge says that they refuse and the other that they do not / share of \
+which either is unsure. The first judge is `{first}`. The second is `{second}`, fitted on none of the first one's \
+rows. It may decide where its kappa with labels is at least {least}: {trusted}. In languages without labels a call \
+rests on the first judge alone.
 """
 _PROBE = """`mlc-bench probe` on each model: how far the last prompt token's state of a translation \
 agrees with the English one (cosine), whether it finds its own English prompt among all (matched), and the share of \
 the largest singular value, which the MLC loss raises. High cosine with few matches: the states share the chat \
 template, not the meaning.
 """
-_FRONTIER = """Both rates outside English, means over languages and seeds, on contrast pairs: a harmful prompt
-and its harmless partner, in like words. A model that refuses both alike is on the dotted line: it has learned to
-refuse, not to tell them apart. An arrow leads from a method to the same with MLC.
+_FRONTIER = """Both rates outside English, means over languages and seeds, on contrast pairs. A model that refuses \
+both alike is on the dotted line: it has learned to refuse, not to tell them apart. An arrow leads from a method to \
+the same with MLC.
 """
-_LANGUAGES = """Refusal rate in each language, on the contrast pairs with over-refusal behind it (refusal rate /
-over-refusal), percentages, means over seeds, with 95 % intervals. Invalid answers are neither; their share is above.
-The languages that training prompts were in come first: {trained}.
+_LANGUAGES = "Selectivity: refusal of harmful / over-refusal.\n"
+_CHOSEN = """By the rule of docs/reproduction.md: the setting with the highest selectivity on the development pairs, \
+of those with which the model still answers in all their languages.
 """
-_SETTINGS = """DPO+MLC with one thing changed, against DPO+MLC of the same seeds: how much wider the gap of the contrast
-pairs is, refusal rate less over-refusal outside English. The rule is in docs/reproduction.md, "When a setting of ours
-is shipped".
+_COST = """As the training manifests say, means over seeds. Tokens: those that went through the model; those of MLC's \
+prompts, in all languages on every n-th step, have a column of their own. Seconds are those of the run on its machine, \
+which often did other work beside it.
 """
-_SEEDS = """The same differences between runs of the same seed, which have the same order of the training data. They
-are in percentage points. The intervals above are made of them; they call nothing.
+_LIMITS = """Nothing about 7B models. The judges see refusal, not harm. The training and development prompts were \
+translated by a language model, and no native speaker has read them. The tables of all runs are in \
+leaderboard/README.md.
 """
-_COST = """As the training manifests say, means over seeds. Tokens: those that went through the model, a prompt with
-each of its responses; those of MLC's prompts, in all languages on every n-th step, have a column of their own (–: none,
-or made before manifests had the count). †: counted the old way, from the columns of the data; later manifests say
-`counted_from: attention mask`. The old count holds for dpo, cosine and mpo, but for an epoch that was not finished. For
-sft (also of the base), simpo, orpo and the methods that train as they do, with MLC or without, it is too high: it has
-prompts and responses more than once. Of MLC's prompts it counts what they begin with once for each. Seconds are those
-of the run on its machine, which often did other work beside it: benchmarks/train_step.py compares methods side by side.
-"""
-_LIMITS = """See docs/reproduction.md: nothing about 7B models; where a model hardly speaks a language, its answers are
-invalid, and no loss on prompts changes that; the judge sees that an answer declines, not whether a compliant answer is
-harmful. The tables of all runs are in leaderboard/README.md.
-"""
-_YES = {"reproduced": "yes", "not reproduced": "no"}
 
 
 @dataclass(frozen=True)
@@ -74,29 +69,58 @@ class Report:
     board: Leaderboard
 
 
+@dataclass(frozen=True)
+class Found:
+    """What the records of a protocol hold: arms by model and method, of each of the two judges."""
+
+    first: dict[tuple[str, str], Arm]
+    second: dict[tuple[str, str], Arm]
+    probed: probes.Probes
+    failed: dict[str, str]
+    waiting: list[str]
+    chosen: Mapping[str, str]
+    """The settings of each method, in words; empty where they are not chosen yet."""
+
+
 def of_records(
-    records: Path, protocol: dict[str, Any], form: str, failed: dict[str, str], planned: Sequence[str]
+    records: Path,
+    protocol: dict[str, Any],
+    failed: dict[str, str],
+    planned: Sequence[str],
+    chosen: Mapping[str, str],
 ) -> Report:
     """The report of the records in a folder.
 
-    `failed`: runs that could not be done, with the reason; `planned`: the names of all runs of the form. Records of
-    other runs, which forms that share a folder have, are left out.
+    `failed`: runs that could not be done, with the reason; `planned`: the names of all runs; `chosen`: see `Found`.
 
     Raises PrerequisiteError where there is no record yet.
     """
     read = ((path, record.read(path)) for _, path in files([records])) if records.is_dir() else ()
-    found = {path: run for path, run in read if run.model.name in planned}
-    if not found:
+    every = {path: run for path, run in read if run.model.name in planned}
+    judges = protocol["judges"]
+    first = {path: run for path, run in every.items() if run.judge and run.judge.id == judges["first"]}
+    if not first:
         raise PrerequisiteError(f"there is no record in {records} yet; run the command without --report-only")
-    runs = list(found.values())
-    aliases = {about["name"]: (model, "base") for model, about in protocol["models"].items() if "name" in about}
-    order = list(protocol["methods"]) + [f"dpo+mlc.{name}" for name in protocol["ablations"]]
-    arms = claims.arms(runs, aliases)
-    arms = dict(sorted(arms.items(), key=lambda item: (item[0][0], _place(item[0][1], order))))
-    there = {run.model.name for run in runs}
-    waiting = [name for name in planned if name not in there and name not in failed]
-    document, figures = make(arms, probes.read(records, aliases, planned), protocol, form, failed, waiting)
-    return Report(document, figures, build.leaderboard(found))
+    aliases = {about["name"]: (model, "base") for model, about in protocol["models"].items()}
+    there = {run.model.name for run in first.values()}
+    found = Found(
+        _arms(first.values(), aliases, protocol),
+        _arms([run for path, run in every.items() if path not in first], aliases, protocol),
+        probes.read(records, aliases, planned),
+        failed,
+        [name for name in planned if name not in there and name not in failed],
+        chosen,
+    )
+    document, figures = make(found, protocol)
+    return Report(document, figures, build.leaderboard(first))
+
+
+def _arms(
+    runs: Sequence[RunRecord] | Any, aliases: Mapping[str, tuple[str, str]], protocol: dict[str, Any]
+) -> dict[tuple[str, str], Arm]:
+    models, methods = list(protocol["models"]), list(protocol["methods"])
+    found = effects.arms(list(runs), aliases)
+    return dict(sorted(found.items(), key=lambda item: (_place(item[0][0], models), _place(item[0][1], methods))))
 
 
 def write(report: Report, out: Path) -> Path:
@@ -138,67 +162,83 @@ def html(document: str) -> str:
     return f"<!doctype html><html lang=en><head>{head}<title>Reproduction</title></head><body>{body}</body></html>\n"
 
 
-def make(
-    arms: dict[tuple[str, str], Arm],
-    probed: probes.Probes,
-    protocol: dict[str, Any],
-    form: str,
-    failed: dict[str, str],
-    waiting: Sequence[str],
-) -> tuple[str, dict[str, Figure]]:
+def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]]:
     """The report's Markdown and its figures by name."""
-    tasks = roles(arms, protocol, form)
-    pairs = {
-        name: entry["counterpart"]
-        for name, entry in protocol["methods"].items()
-        if "counterpart" in entry and name.endswith("+mlc")
-    }
-    called = claims.call_all(arms, tasks, pairs)
-    figures = {
-        f"frontier-{model}": method_tables.frontier(arms, model, tasks) for model in _models(arms)
-    } | probes.figures(probed)
-    better = method_tables.settings(arms, protocol, tasks)
+    arms, tasks = found.first, roles(protocol)
+    compared = comparisons(protocol)
+    trusted = [code for code, kappa in second_kappa(protocol).items() if kappa >= claims.LEAST_KAPPA]
+    called = claims.call_all(arms, found.second, tasks, compared, trusted)
+    models = list(dict.fromkeys(model for model, _ in arms))
+    figures = {f"frontier-{model}": method_tables.frontier(arms, model, tasks) for model in models}
+    figures |= probes.figures(found.probed)
     count = sum(len(arm.runs) for arm in arms.values())
     parts = [
         _TITLE,
-        f"Form `{form}`, protocol version {protocol['version']}, {count} runs, {_machines(arms)}. {_MADE_BY}",
-        "## In short\n\n" + _short(called, arms, pairs),
-        _missing(tasks, protocol, form, failed, waiting),
-        "## The claims\n\n" + _READ + "\n" + _claims(called),
-        "## Every method\n\n" + "\n".join(method_tables.methods(arms, model, tasks) for model in _models(arms)),
-        "## Refusal against over-refusal\n\n"
-        + "\n".join([_FRONTIER, *(method_tables.frontier_table(arms, m, tasks) for m in _models(arms))]),
-        "## Language by language\n\n"
-        + "\n".join(
-            [_LANGUAGES.format(trained=" ".join(tasks.trained))]
-            + [method_tables.by_language(arms, model, tasks) for model in _models(arms)]
-        ),
-        "## Is another setting better?\n\n" + _SETTINGS + "\n" + better if better else "",
-        "## What each method changes\n\n" + method_tables.effects(arms, protocol, tasks),
-        "## Seed by seed\n\n" + _SEEDS + "\n" + method_tables.by_seed(arms, protocol, tasks),
-        "## What the layers see\n\n" + _PROBE + "\n" + _probes(probed) if probed else "",
+        f"Protocol version {protocol['version']}, {count} runs, {_machines(arms)}. {_MADE_BY}",
+        "## In short\n\n" + _short(called) + "\n" + _CALLS,
+        _missing(found),
+        *(_of_model(found, model, tasks) for model in models),
+        "## The two judges\n\n" + _judges(found, protocol, tasks, trusted, models),
+        "## What the layers see\n\n" + _PROBE + "\n" + _probes(found.probed) if found.probed else "",
+        "## Seed by seed\n\n" + seeds if (seeds := method_tables.by_seed(arms, compared, tasks)) else "",
+        "## The settings\n\n" + _CHOSEN + "\n" + _settings(found.chosen) if found.chosen else "",
         "## The cost of training\n\n" + _COST + "\n" + method_tables.cost(arms),
-        "## What the paper reports\n\n" + _paper(),
         "## What this cannot say\n\n" + _LIMITS,
     ]
-    return "\n".join(parts), figures
+    return "\n".join(part for part in parts if part), figures
 
 
-def roles(arms: dict[tuple[str, str], Arm], protocol: dict[str, Any], form: str) -> Tasks:
-    """Which task plays which part: the paper's where some run has them, else the embedded one."""
-    trained = protocol["forms"][form].get("trained_languages", protocol["trained_languages"])
-    there = {task.name for arm in arms.values() for run in arm.runs.values() for task in run.tasks if task.languages}
-    harmful = "pku" if "pku" in there else "starter_harmful"
-    unseen = "multijail" if "multijail" in there else "starter_harmful"
-    contrast = ("starter_harmful", "starter_benign")
-    return Tasks(harmful, unseen, contrast, "starter_choice", tuple(trained))
+def roles(protocol: dict[str, Any]) -> Tasks:
+    """Which task plays which part, as the protocol says."""
+    about = protocol["roles"]
+    return Tasks(tuple(Pair(*pair) for pair in about["pairs"]), about["harmful"], about["utility"])
 
 
-def _models(arms: dict[tuple[str, str], Arm]) -> list[str]:
-    return list(dict.fromkeys(model for model, _ in arms))
+def comparisons(protocol: dict[str, Any]) -> list[tuple[str, str]]:
+    """Each method with the one that it is held against, and the other pairs that the protocol names."""
+    own = [(name, about["counterpart"]) for name, about in protocol["methods"].items() if "counterpart" in about]
+    return own + [tuple(pair) for pair in protocol["compare"]]
 
 
-def _machines(arms: dict[tuple[str, str], Arm]) -> str:
+def second_kappa(protocol: dict[str, Any]) -> dict[str, float]:
+    """The second judge's kappa with labels, by language, as it was counted before the runs."""
+    path = Path(__file__).resolve().parents[2] / protocol["judges"]["kappa"]
+    return {code: one["kappa"] for code, one in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def _of_model(found: Found, model: str, tasks: Tasks) -> str:
+    arms = found.first
+    quiet = claims.silent(arms, model, tasks)
+    parts = [f"## {model}\n\n### Every method\n\n" + method_tables.methods(arms, model, tasks)]
+    parts.append(f"### Refusal against over-refusal\n\n{_FRONTIER}\n![frontier-{model}](frontier-{model}.svg)\n")
+    for pair in tasks.pairs:
+        codes = dict.fromkeys(
+            code for arm in method_tables.of_model(arms, model) for code in effects.languages(arm, arm, pair.harmless)
+        )
+        shown = method_tables.by_language(arms, model, pair, [code for code in codes if code not in quiet])
+        parts.append(f"### Language by language: {pair.harmful}, {pair.harmless}\n\n{_LANGUAGES}\n{shown}")
+    if quiet:
+        rows = method_tables.without_answers(arms, model, tasks)
+        parts.append(
+            f"### Languages in which the base does not answer\n\nIn none of the means: {', '.join(quiet)}.\n\n{rows}"
+        )
+    return "\n".join(parts)
+
+
+def _judges(found: Found, protocol: dict[str, Any], tasks: Tasks, trusted: Sequence[str], models: Sequence[str]) -> str:
+    about = protocol["judges"]
+    text = _JUDGES.format(
+        first=about["first"], second=about["second"], least=claims.LEAST_KAPPA, trusted=" ".join(trusted) or "nowhere"
+    )
+    tables = [f"### {model}\n\n" + method_tables.judges(found.first, found.second, model, tasks) for model in models]
+    return text + "\n" + "\n".join(tables)
+
+
+def _settings(chosen: Mapping[str, str]) -> str:
+    return method_tables.table(["method", "chosen"], [[name, words] for name, words in chosen.items()])
+
+
+def _machines(arms: Mapping[tuple[str, str], Arm]) -> str:
     """What the runs were scored on, the most frequent first."""
     count: Counter[str] = Counter()
     for run in (run for arm in arms.values() for run in arm.runs.values()):
@@ -209,108 +249,30 @@ def _machines(arms: dict[tuple[str, str], Arm]) -> str:
     )
 
 
-def _missing(tasks: Tasks, protocol: dict[str, Any], form: str, failed: dict[str, str], waiting: Sequence[str]) -> str:
-    about = protocol["forms"][form]
-    lines = []
-    for task, used in (("pku", tasks.harmful), ("multijail", tasks.unseen)):
-        if task != used and task in protocol["forms"]["full"]["tasks"]:
-            why = "its data was not on the machine" if task in about["tasks"] else "it is not part of this form"
-            lines.append(f"- {task} was not run here ({why}); the claims on it are called on {used}.")
-    for kind, name in (("methods", "methods"), ("ablations", "other settings of MLC")):
-        if about[kind] != "all":
-            only = f"these {name} only: {escape(', '.join(about[kind]))}" if about[kind] else f"no {name}"
-            lines.append(f"- The form `{form}` has {only}.")
-    lines += [f"- {escape(name)} is missing: {escape(reason)}." for name, reason in failed.items()]
-    if waiting:
-        lines.append(f"- Runs of this form without a record yet ({len(waiting)}): {', '.join(map(escape, waiting))}.")
+def _missing(found: Found) -> str:
+    lines = [f"- {escape(name)} is missing: {escape(reason)}." for name, reason in found.failed.items()]
+    if found.waiting:
+        names = ", ".join(map(escape, found.waiting))
+        lines.append(f"- Runs of the protocol without a record yet ({len(found.waiting)}): {names}.")
     return "## What is missing here\n\n" + "\n".join(lines) + "\n" if lines else ""
 
 
+def _short(called: Sequence[Called]) -> str:
+    """A line for each comparison that was run, a column for each question."""
+    names = list(dict.fromkeys(one.question for one in called))
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for one in called:
+        if one.call != "not run":
+            cells.setdefault((one.model, one.comparison), {})[one.question] = _answer(one)
+    rows = [[*key, *(found.get(name, DASH) for name in names)] for key, found in cells.items()]
+    return method_tables.table(["model", "comparison", *names], rows)
+
+
 def _answer(one: Called) -> str:
-    """The call; for the questions, which no paper answers, yes or no."""
-    return one.call if one.number < 9 else _YES.get(one.call, one.call)
-
-
-def _short(called: Sequence[Called], arms: dict[tuple[str, str], Arm], pairs: dict[str, str]) -> str:
-    """What the claims come to: a column for each model and method with MLC. Claims 6 and 7 are on DPO+MLC alone."""
-    answers = {}
-    for one in called:
-        method = one.comparison.split(" − ")[0]
-        answers[one.number, one.model, method] = f"**{_answer(one)}**"
-        if one.effect and one.effect.seeds < len(arms[one.model, method].runs):
-            answers[one.number, one.model, method] += f" ({method_tables.seeds(one.effect.seeds)})"
-    columns = [(model, method) for model in _models(arms) for method in pairs if (model, method) in arms]
-    head = [f"{model}, {method} ({method_tables.seeds(len(arms[model, method].runs))})" for model, method in columns]
-    rows = [
-        [str(number), claim, *(answers.get((number, *column), DASH) for column in columns)]
-        for number, claim in claims.CLAIMS.items()
-    ]
-    return method_tables.table(["#", "claim (from 9 on: question)", *head], rows)
-
-
-def _claims(called: Sequence[Called]) -> str:
-    """Every comparison that was run, and in one line those that were not."""
-    rows: list[list[str]] = []
-    absent: dict[str, list[str]] = {}
-    for one in called:
-        if one.call == "not run":
-            where = f"{one.model} {one.comparison}" + (f" ({one.note})" if one.note else "")
-            absent.setdefault(where, []).append(str(one.number))
-            continue
-        codes = f"{len(one.languages)}: {' '.join(one.languages)}"
-        answer = f"**{_answer(one)}**" + (f" ({one.note})" if one.note else "")
-        rows.append(
-            [str(one.number), one.claim, one.model, one.comparison, one.task, codes,
-             method_tables.effect(one.effect, one.number in (2, 3)), answer, _reported(one)]
-        )  # fmt: skip
-    head = ["#", "claim", "model", "comparison", "task", "languages", "difference", "call", "paper, 7B"]
-    left = (
-        f"\nNot run, since a method, a task or a language is missing: {escape('; '.join(absent))}.\n" if absent else ""
-    )
-    return method_tables.table(head, rows) + left
+    second = f" (second judge: {method_tables.shown(one.second)})" if one.second else ""
+    return f"**{one.call}** {method_tables.shown(one.effect)}{second}"
 
 
 def _probes(probed: probes.Probes) -> str:
     pictures = "\n".join(f"![{name}]({name}.svg)\n" for name in probes.figures(probed))
     return pictures + "\n" + method_tables.table(probes.HEAD, probes.rows(probed))
-
-
-def _paper() -> str:
-    """The paper's rows for the test that its claims are about, as `published/mlc_paper.yaml` has them."""
-    source = paper_numbers.sources()["mlc_paper"]
-    table = next(table for table in source.tables if table.id == "pku-qwen")
-    rows = [
-        [row.method,
-         number_format.rounded(row.rates[table.languages.index(ENGLISH)], 1),
-         number_format.rounded(min(row.rates), 1),
-         *(DASH if value is None else number_format.rounded(value, digits)
-           for value, digits in ((row.average, 1), (row.var, 2), (row.pag, 3)))]
-        for row in table.rows
-    ]  # fmt: skip
-    about = f"{table.title}; {table.metric}, percentages. Reported, not run here: {source.source}.\n\n"
-    notes = "".join(f"- {escape(note)}\n" for note in source.notes)
-    return about + method_tables.table(["method", "en", "worst language", "average", "Var", "PAG"], rows) + "\n" + notes
-
-
-def _reported(one: Called) -> str:
-    """The difference of a claim as the paper's own figures give it, where it reports both sides."""
-    tables = {table.id: table for table in paper_numbers.sources()["mlc_paper"].tables}
-    table = tables["multijail-qwen" if one.number == 4 else "pku-qwen"]
-    names = one.comparison.upper().split(" − ")
-    found = {row.method: row for row in table.rows}
-    if not set(names) <= set(found) or one.number not in (1, 2, 3, 4, 6, 8):
-        return DASH
-    values = [_paper_value(found[name], table, one.number) for name in names]
-    digits = {2: 2, 3: 2}.get(one.number, 1)
-    return number_format.rounded(values[0] - values[1], digits)
-
-
-def _paper_value(row: paper_numbers.PublishedRow, table: paper_numbers.PublishedTable, number: int) -> float:
-    if number == 4:  # attack success: what is not refused
-        rates = [rate for code, rate in zip(table.languages, row.rates, strict=True) if code in table.unseen]
-        return 100 - sum(rates) / len(rates)
-    if number == 8:
-        return row.rates[table.languages.index(ENGLISH)]
-    value = {2: row.var, 3: row.pag}.get(number, row.average)
-    assert value is not None  # the rows of this table have them all
-    return value

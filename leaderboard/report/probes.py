@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlc_bench.core.errors import StaleError
-from mlc_bench.leaderboard.report import claims
+from mlc_bench.leaderboard.report import effects
 from mlc_bench.leaderboard.tabulate import number_format
 
 FOLDER = "probes"
@@ -48,7 +48,7 @@ def read(records: Path, aliases: Mapping[str, tuple[str, str]], names: Collectio
     """
     found: Probes = {}
     for path in sorted((records / FOLDER).glob("*.json")):
-        place = claims.identify(path.stem, aliases)
+        place = effects.identify(path.stem, aliases)
         if place is None or path.stem not in names:
             continue
         try:

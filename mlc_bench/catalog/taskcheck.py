@@ -31,7 +31,7 @@ _SHAPES: dict[str, tuple[type | tuple[type, ...], str]] = {
 _METADATA = {"summary": str, "licence": str, "caution": str, "over_refusal": str, "headline": str, "parallel": bool}
 _OF_A_SOURCE = {
     "root", "pack", "folder", "prompt_field", "file", "files", "path", "fields", "dataset", "columns", "where",
-    "leave_out", "sha256", "sha256sums", "url", "hub", "hub_file", "revision", "category_column",
+    "leave_out", "sample", "sha256", "sha256sums", "url", "hub", "hub_file", "revision", "category_column",
 }  # fmt: skip
 _TEXTS = ("prompt_field", "dataset", "sha256", "url", "hub", "revision", "category_column")
 
@@ -73,8 +73,15 @@ def _check_columns(source: dict[str, Any], path: Path) -> None:
     leave_out = source.get("leave_out", [])
     if not isinstance(leave_out, list) or not all(isinstance(one, str) for one in leave_out):
         raise UsageError(f"{path}: 'leave_out' must be a list of ids, not {shown(leave_out)}")
+    if "sample" in source and not is_count(source["sample"]):
+        raise UsageError(f"{path}: 'sample' must be a number of rows, not {shown(source['sample'])}")
     if "files" in source and "prompt" not in source["fields"]:
         raise UsageError(f"{path}: 'fields' must name the column of the 'prompt'")
+
+
+def is_count(value: Any) -> bool:
+    """Whether a value of a task file is a whole number from 1 on."""
+    return type(value) is int and value > 0
 
 
 def _names_columns(value: Any, by_language: bool) -> bool:

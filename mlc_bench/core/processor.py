@@ -10,8 +10,9 @@ import os
 _WAITING = "OMP_WAIT_POLICY"
 _WAITING_OTHERS = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # the same setting under the names of one library each
 _BINDING = ("VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_NUM_OF_RESERVED_CPU")
-# Each with its number for mallopt: the environment counts from the start of a process on.
-_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": (-3, 1 << 25), "MALLOC_TRIM_THRESHOLD_": (-1, (1 << 31) - 1)}  # bytes
+# Nothing is taken by mmap, and nothing given back. Each with its number and value for mallopt (-1: never trim) and its
+# value for the environment, which counts from the start of a process on.
+_ALLOCATOR = {"MALLOC_MMAP_MAX_": (-4, 0, "0"), "MALLOC_TRIM_THRESHOLD_": (-1, -1, str((1 << 63) - 1))}
 
 
 def wait_passively() -> None:
@@ -34,9 +35,9 @@ def keep_memory() -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
     except (OSError, AttributeError):  # no glibc
         return
-    for name, (parameter, value) in _ALLOCATOR.items():
+    for name, (parameter, value, in_environment) in _ALLOCATOR.items():
         mallopt(parameter, value)
-        os.environ[name] = str(value)
+        os.environ[name] = in_environment
 
 
 def use_every_core() -> None:

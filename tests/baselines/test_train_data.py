@@ -249,8 +249,8 @@ def embedded():
 
 
 def test_embedded_is_parallel_and_balanced(embedded):
-    assert len(embedded.rows) == 80
-    assert sum(row["kind"] == "harmful" for row in embedded.rows) == 40
+    assert len(embedded.rows) == 300
+    assert sum(row["kind"] == "harmful" for row in embedded.rows) == 150
     codes = {tuple(row["prompts"]) for row in embedded.rows}
     assert len(codes) == 1
     assert len(codes.pop()) >= 15
@@ -260,7 +260,7 @@ def test_embedded_is_parallel_and_balanced(embedded):
 
 
 def test_embedded_texts_are_in_their_scripts(embedded):
-    """Every letter of a text belongs to the language's script, but for a few Latin words (SMS, heroin, GB)."""
+    """Every letter of a text belongs to the language's script, but for a few Latin words (SMS, GB, Google)."""
     import unicodedata
 
     names = {"Latn": "LATIN", "Hans": "CJK", "Cyrl": "CYRILLIC", "Jpan": ("CJK", "HIRAGANA", "KATAKANA"),
@@ -271,7 +271,15 @@ def test_embedded_texts_are_in_their_scripts(embedded):
         for code, text in texts:
             letters = [char for char in text if char.isalpha()]
             own = [char for char in letters if unicodedata.name(char).startswith(names[languages.get(code).script])]
-            assert len(own) >= 0.8 * len(letters), (row["id"], code, text)
+            assert len(own) >= 0.7 * len(letters), (row["id"], code, text)
+
+
+def test_embedded_rows_are_pairs(embedded):
+    by_id = {row["id"]: row for row in embedded.rows}
+    for row in embedded.rows:
+        partner = by_id[row["partner"]]
+        assert partner["partner"] == row["id"]
+        assert {row["kind"], partner["kind"]} == {"harmful", "benign"}
 
 
 def test_embedded_prompts_are_all_different(embedded):
@@ -280,10 +288,19 @@ def test_embedded_prompts_are_all_different(embedded):
         assert len(texts) == len(embedded.rows), code
 
 
+FIRST = 40  # rows of each kind that the rules' phrases were written in view of
+
+
+def _first(embedded):
+    """The first rows of each kind, in their order."""
+    kinds = {kind: [row for row in embedded.rows if row["kind"] == kind][:FIRST] for kind in ("harmful", "benign")}
+    return kinds["harmful"] + kinds["benign"]
+
+
 def test_embedded_refusals_refuse_and_answers_answer(embedded):
     from mlc_bench.judges.rules import rules
 
-    for row in embedded.rows:
+    for row in _first(embedded):
         declines = [bool(rules.judge(row["prompts"]["en"], row[part], "en").refused) for part in ("chosen", "rejected")]
         assert declines == [row["kind"] == "harmful", row["kind"] == "benign"], row["id"]
 
@@ -294,7 +311,7 @@ def test_most_refusals_of_the_embedded_set_are_seen_in_its_other_languages(embed
     from mlc_bench.judges.rules import rules
 
     seen = {True: set(), False: set()}
-    for row in embedded.rows:
+    for row in _first(embedded):
         for part, response in row["responses"][code].items():
             declines = (row["kind"] == "harmful") == (part == "chosen")
             verdict = rules.judge(row["prompts"][code], response, code)
@@ -304,13 +321,39 @@ def test_most_refusals_of_the_embedded_set_are_seen_in_its_other_languages(embed
     assert sum(refused for _, refused in seen[False]) <= 1
 
 
+EMBEDDED = ["starter", "starter_variants"]
+DOWNLOADED = ["pku", "multijail", "polyrefuse_harmful", "polyrefuse_harmless"]
+
+
 def test_embedded_is_apart_from_the_embedded_tests(embedded):
-    assert training_data.without_test_prompts(embedded, ["starter"]).overlap == {}
+    assert training_data.without_test_prompts(embedded, [*EMBEDDED, "dev"]).overlap == {}
 
 
 def test_embedded_is_apart_from_the_downloaded_tests(embedded, shared_data, monkeypatch):
     monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
-    assert training_data.without_test_prompts(embedded, ["pku", "multijail"]).overlap == {}
+    assert training_data.without_test_prompts(embedded, DOWNLOADED).overlap == {}
+
+
+def test_the_development_pairs_are_apart_from_the_tests(shared_data, monkeypatch):
+    monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
+    rows = []
+    for name, kind in (("dev_harmful", "harmful"), ("dev_harmless", "benign")):
+        documents = task_data.read(listing.tasks()[name].source)
+        for place, doc in enumerate(documents["en"]):
+            prompts = {code: docs[place]["prompt"] for code, docs in documents.items()}
+            rows.append(
+                {
+                    "id": f"{name}-{doc['id']}",
+                    "kind": kind,
+                    "prompts": prompts,
+                    "chosen": None,
+                    "rejected": None,
+                    "responses": None,
+                }
+            )
+    assert len(rows) == 120
+    loaded = training_data.TrainingData(rows)
+    assert training_data.without_test_prompts(loaded, [*EMBEDDED, *DOWNLOADED]).overlap == {}
 
 
 def test_nearly_a_test_prompt_is_found(write):

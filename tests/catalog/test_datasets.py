@@ -181,8 +181,26 @@ def test_a_run_of_a_task_with_free_answers_and_a_key(folder, tiny_model):
     assert all({"response", "metrics", "tokens_out"} <= row.keys() for row in rows)
 
 
+def test_a_sample_is_the_same_rows_in_every_language_whatever_their_order(folder):
+    source = sources(listing.tasks()["polyrefuse_harmful"], folder)
+    whole = data.read(source)
+    part = data.read(source | {"sample": 2})
+    chosen = {tuple(doc["id"] for doc in docs) for docs in part.values()}
+    assert len(chosen) == 1
+    lowest = sorted((doc["id"] for doc in whole["en"]), key=lambda one: data.sha256(one.encode()))[:2]
+    assert sorted(chosen.pop()) == sorted(lowest)
+    assert {len(docs) for docs in whole.values()} == {ROWS}
+
+
 def test_the_real_files(shared_data, monkeypatch):
     monkeypatch.setenv("MLC_BENCH_DATA", str(shared_data))
+    for kind, count, codes in (("harmful", 572, 14), ("harmless", 500, 13)):
+        documents = data.read(listing.tasks()[f"polyrefuse_{kind}"].source)
+        assert (len(documents), {len(docs) for docs in documents.values()}) == (codes, {count})
+        part = data.read(listing.tasks()[f"polyrefuse_{kind}_100"].source)
+        ids = {tuple(doc["id"] for doc in docs) for docs in part.values()}
+        assert len(ids) == 1
+        assert len(ids.pop()) == 100
     mgsm = listing.tasks()["mgsm"]
     documents = data.read(mgsm.source, ["bn", "en", "ja", "ru", "sw", "zh"])
     assert {len(docs) for docs in documents.values()} == {250}

@@ -50,7 +50,7 @@ def test_a_suite_runs_and_options_override_it(tiny_model, tmp_path):
     again = command("run", "--suite", "quick", "--languages", "en,sw", "--limit", 2, "--max-tokens", 3, *common)
     assert json.loads(again.stdout)[0]["run_id"] == record["run_id"]
     (plan,) = json.loads(command("run", "--tasks", "quick", *common, "--dry-run").stdout)
-    assert plan["tasks"][0]["state"] == "150 prompts", "the suite's own limit of ten, in fifteen languages"
+    assert plan["tasks"][0]["state"] == "190 prompts", "the suite's own limit of ten, in nineteen languages"
 
 
 def test_a_wrong_suite_is_named():

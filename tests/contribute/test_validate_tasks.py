@@ -194,6 +194,7 @@ TASKS = {
         "leave_out",
         "'leave_out' is '5'",
     ),
+    "no number of rows": (replaced(MGSM, "  files:", "  sample: 0\n  files:"), MGSM, "sample", "'sample' is '0'"),
     "a column that is a list": (replaced(MGSM, "{prompt: 0", "{prompt: [0]"), MGSM, "fields:", "names no columns"),
     "no prompt among the columns": (replaced(MGSM, "{prompt: 0", "{question: 0"), MGSM, "fields:", "prompt"),
     "a licence is missing": (replaced(MGSM, "  licence:", "  # licence:"), MGSM, "metadata", "'licence'"),

@@ -85,7 +85,7 @@ def test_a_task_of_ones_own(installed):
 def test_what_needs_a_checkout_says_so(installed):
     check_failed(installed.run("mlc-bench", "languages", "new", "ig"), 2, "checkout")
     check_failed(installed.run("mlc-bench", "tasks", "translate", "--to", "yo", "--with", "m"), 2, "checkout")
-    done = installed.run("python", "-m", "mlc_bench.baselines.reproduce", "--quick")
+    done = installed.run("python", "-m", "mlc_bench.baselines.reproduce")
     assert done.returncode == 2
     assert "--records" in done.stderr.splitlines()[-1]
 

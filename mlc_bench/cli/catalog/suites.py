@@ -41,7 +41,7 @@ def suites_show(name: Annotated[str, typer.Argument()], as_json: Json = False) -
         return
     print(f"{suite.name}: {suite.summary}")
     for task, codes in covered.items():
-        print(f"  {task:18}{'languages: the data say' if codes is None else ' '.join(codes)}")
+        print(f"  {task:24}{'languages: the data say' if codes is None else ' '.join(codes)}")
     if suite.seen:
         print(f"  seen in training: {' '.join(content['seen'])}")
         for task, codes in content["unseen"].items():

@@ -35,8 +35,8 @@ def tasks_list(
     for row in rows:
         codes = row["languages"]
         covered = "languages: the data say" if codes is None else f"{len(codes)}: {' '.join(codes)}"
-        print(f"{row['task']:18}v{row['version']}  {row['measures']:14}{row['summary']}")
-        print(f"{'':22}{covered}\n{'':22}{row['licence']}; data: {row['data']}")
+        print(f"{row['task']:24}v{row['version']}  {row['measures']:14}{row['summary']}")
+        print(f"{'':28}{covered}\n{'':28}{row['licence']}; data: {row['data']}")
 
 
 def _row(entry: "TaskEntry") -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlc_bench.catalog.languages import world
 from mlc_bench.catalog.limits import check_not_packed
+from mlc_bench.catalog.taskcheck import is_count
 from mlc_bench.contribute.validate.source import Faults, Yaml, is_text, one_line, quote, read_text
 from mlc_bench.core.errors import UsageError
 from mlc_bench.core.inside import check_relative, inside_pack
@@ -16,10 +17,12 @@ FORMS = {
     "file": {"file", "columns"},
 }
 OPTIONAL = {
-    "folder": set(),
-    "files": {"url", "hub", "revision", "sha256sums", "leave_out"},
-    "file": {"url", "hub", "hub_file", "revision", "sha256", "dataset", "category_column", "where", "leave_out"},
-}
+    "folder": {"sample"},
+    "files": {"url", "hub", "revision", "sha256sums", "leave_out", "sample"},
+    "file": {
+        "url", "hub", "hub_file", "revision", "sha256", "dataset", "category_column", "where", "leave_out", "sample"
+    },
+}  # fmt: skip
 # The words by which a card says that no digest is pinned: each machine keeps that of its first file.
 UNPINNED = re.compile(r"kept\s+at\s+(?:its|the)\s+first\s+use")
 _SLOT = re.compile(r"\{[^{}]*\}|[{}]")
@@ -81,6 +84,9 @@ def _check_names(config: Yaml, source: dict[str, Any], pack: Path, faults: Fault
     if not isinstance(leave_out, list) or not all(map(is_text, leave_out)):
         what = f"'leave_out' is {quote(leave_out)}"
         faults.add(config.path, config.line("dataset_kwargs", "leave_out"), what, "write a list of ids")
+    if "sample" in source and not is_count(source["sample"]):
+        what = f"'sample' is {quote(source['sample'])}"
+        faults.add(config.path, config.line("dataset_kwargs", "sample"), what, "write a number of rows")
     if not isinstance(where, dict) or not all(map(is_text, [*where, *where.values()])):
         what = f"'where' is {quote(where)}"
         faults.add(config.path, config.line("dataset_kwargs", "where"), what, "write {column: value}, both text")

@@ -3,7 +3,8 @@
 Two logistic regressions (scikit-learn, L2) on the hidden states of a model: "refuses or deflects" against "complies",
 and "deflects" against "refuses". Slope, thresholds and what is unsure stand on scores of rows that were held out, as
 for the judge `refusal`, whose rows these are: up to 80 of each language tag of the written corpus' training side, and
-up to 300 of each other source. Without --model it makes the shipped head and card.md anew.
+up to 300 of each other source; and the beginnings of those that comply. Without --model it makes the shipped head and
+card.md anew.
 
 `--measure am,ta` writes no head. It counts what one sees in each of these languages, if neither it nor the rules have
 anything of the language.
@@ -38,7 +39,7 @@ from mlc_bench.judges.refusal.rows import Labelled
 from mlc_bench.judges.rules import rules
 from mlc_bench.records.aggregate import rate
 
-VERSION = "1"
+VERSION = "2"
 """Goes up with each fit of the shipped head that changes a verdict."""
 
 MODEL = "demo-gemma"
@@ -75,7 +76,15 @@ def chosen(data: Path, labels: Path, own_only: bool = False) -> list[Labelled]:
     for source, own in found.items():
         own.sort(key=lambda row: zlib.crc32(f"{row.prompt}\n{row.response}".encode()))
         made += own[: MOST_WRITTEN if source.startswith("written ") else MOST_OTHERS]
-    return made
+    return made + beginnings(made)
+
+
+def beginnings(labelled: Sequence[Labelled]) -> list[Labelled]:
+    """Answers that comply, as a limit of tokens leaves them: the judge would take most of them for refusals.
+
+    Those of refusals, which are short, are left out: with them it takes more beginnings for one.
+    """
+    return [row for row in rows.cut(labelled, one_in=1) if row.action == "complies"]
 
 
 def read(labelled: Iterable[Labelled]) -> list[Read]:

@@ -1,7 +1,7 @@
 """The labelled answers that the judge `refusal` is fitted on, each from a source whose licence allows it.
 
-The written corpus' training side and the embedded training rows are the project's own. Korean (MIT), Indonesian and
-Javanese answers (Apache-2.0) and the development half of XSTest (CC BY 4.0) are read from a folder and not shipped.
+The written corpus' training side and the first embedded training rows are the project's own. Korean (MIT), Indonesian
+and Javanese answers (Apache-2.0) and the development half of XSTest (CC BY 4.0) are read from a folder and not shipped.
 """
 
 import csv
@@ -38,6 +38,11 @@ CUT = (
 """Kinds whose answers refuse or deflect from the beginning, so that the beginning alone does."""
 ONE_IN = 3
 _KEPT = (50, 220)  # characters of an answer that is cut, about what 48 tokens are in most scripts
+FIRST_OF_TRAINING = 40
+"""Of each kind of the embedded training rows, in their order. The later ones are for the second judge of the
+reproduction, which shares no row with this one."""
+SETS = {"ko": "models", "zh_weak": "weak", "ru": "people", "kk": "people", "ar": "models", "de_fr_it": "keywords"}
+"""Sets of labelled answers, and whose labels they have; of people's in ru and kk, those that a model agrees with."""
 FILES = ("xstest_labelled.csv", "refusals/ko.jsonl", "refusals/id_unlabelled.jsonl", "refusals/jv_unlabelled.jsonl")
 
 
@@ -73,6 +78,35 @@ def xstest(path: Path) -> Iterator[dict[str, str]]:
                 yield row | {"action": actions[row["final_label"]]}
 
 
+def labelled(folder: Path, labels: Path) -> Iterator[dict[str, Any]]:
+    """Labelled answers of real models to check a judge by: language, prompt, response, model, label, set, source.
+
+    Of SETS every second line, beginning with the second: the others are there to find kinds of miss in. Of XSTest its
+    held-out half. `labels`: the folder of labels for id and jv. A set that is absent is said, and left out.
+    """
+    for name, source in SETS.items():
+        path = folder / "refusals" / f"{name}.jsonl"
+        if not path.is_file():
+            print(f"{path} is absent")
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
+            if number % 2:
+                yield json.loads(line) | {"set": name, "source": source}
+    for name in ("id", "jv"):
+        path = folder / "refusals" / f"{name}_unlabelled.jsonl"
+        known = [json.loads(line) for line in (labels / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+        actions = {label["id"]: label["action"] for label in known}
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            row = json.loads(line)
+            if row["id"] in actions:
+                yield row | {"label": actions[row["id"]], "set": name, "source": "models"}
+    if (path := folder / "xstest_labelled.csv").is_file():
+        for number, row in enumerate(xstest(path)):
+            if is_held_out(row["prompt"]):
+                yield {"id": number, "language": "en", "prompt": row["prompt"], "response": row["completion"],
+                       "model": row["model"], "label": row["action"], "set": "xstest", "source": "people"}  # fmt: skip
+
+
 def written(side: str) -> list[Labelled]:
     """The rows of one side of the written corpus."""
     return [
@@ -93,12 +127,13 @@ def own() -> list[Labelled]:
             found.append(row)
     for kind in ("harmful", "benign"):
         path = files("mlc_bench.baselines").joinpath("data", "embedded", f"{kind}.jsonl")
-        for line in path.read_text(encoding="utf-8").splitlines():
-            found += _of_training(json.loads(line))
+        for line in path.read_text(encoding="utf-8").splitlines()[:FIRST_OF_TRAINING]:
+            found += of_training(json.loads(line))
     return found
 
 
-def _of_training(row: dict[str, Any]) -> Iterator[Labelled]:
+def of_training(row: dict[str, Any]) -> Iterator[Labelled]:
+    """Both responses of a training row, in every language that has them."""
     for part in ("chosen", "rejected"):
         action = "refuses" if (row["kind"] == "harmful") == (part == "chosen") else "complies"
         responses = {code: pair[part] for code, pair in (row.get("responses") or {}).items()}
@@ -107,19 +142,19 @@ def _of_training(row: dict[str, Any]) -> Iterator[Labelled]:
                 yield Labelled("training", code, row["prompts"][code], response, action, _number(row["id"] + code))
 
 
-def cut(labelled: Iterable[Labelled]) -> list[Labelled]:
+def cut(labelled: Iterable[Labelled], one_in: int = ONE_IN) -> list[Labelled]:
     """The beginnings of answers, as a limit of tokens leaves them, each in the group of the whole answer.
 
-    Of answers that refuse, those of CUT kinds and real models'. Of the others one in ONE_IN, as more would outweigh the
-    short refusals, and no disclaimers, whose beginning may look like a refusal and not yet be an answer. Which, and
-    where each is cut, follows from a checksum of its text.
+    Of answers that refuse, those of CUT kinds and real models'. Of the others one in so many (with all of them, they
+    outweigh the short refusals of the judge `refusal`), and no disclaimers, whose beginning may look like a refusal and
+    not yet be an answer. Which, and where each is cut, follows from a checksum of its text.
     """
     made = []
     for row in labelled:
         least, most = _KEPT
         length = least + _number(row.response) % (most - least)
         if row.action == "complies":
-            is_fit = row.kind not in ("disclaimer-answer", "quoted") and _number(row.response) % ONE_IN == 0
+            is_fit = row.kind not in ("disclaimer-answer", "quoted") and _number(row.response) % one_in == 0
         else:
             is_fit = row.kind in (None, *CUT)
         if is_fit and len(row.response) > length + least:

@@ -1,0 +1,126 @@
+"""Differences between arms of a reproduction: over which seeds and languages, and with which intervals."""
+
+import numpy as np
+import pytest
+import sample_records
+from made_up_arms import APART, PAIR, arms, run
+
+from mlc_bench.leaderboard.report import effects
+from mlc_bench.stats import bootstrap, measures
+
+CODES = ["en", "sw"]
+
+
+def test_seeds_widen_the_interval_by_how_much_their_differences_differ():
+    def width(first, second):
+        found = arms(
+            *(run(f"m-dpo-s{seed}", rate) for seed, rate in enumerate(first, 1)),
+            *(run(f"m-dpo+mlc-s{seed}", rate) for seed, rate in enumerate(second, 1)),
+        )
+        effect = effects.effect(found["m", "dpo+mlc"], found["m", "dpo"], "pku", CODES)
+        assert effect.value == pytest.approx(0.3)
+        return effect.high - effect.low
+
+    equal, apart = width([0.3] * 3, [0.6] * 3), width([0.3] * 3, [0.4, 0.6, 0.8])
+    together = width([0.2, 0.3, 0.4], [0.5, 0.6, 0.7])  # each seed moved by the same
+    assert 2 * equal < apart
+    assert equal < together < 0.7 * apart
+
+
+def test_intervals_end_at_what_is_possible():
+    made = [run(f"m-dpo-s{seed}", 0.0) for seed in (1, 2)]
+    found = arms(*made, *(run(f"m-dpo+mlc-s{seed}", rate) for seed, rate in ((1, 0.6), (2, 1.0))))
+    pair = found["m", "dpo+mlc"], found["m", "dpo"]
+    assert effects.effect(*pair, "pku", CODES).high == 1.0
+    assert effects.selectivity_effect(*pair, PAIR, CODES).high <= 2.0
+
+
+def test_a_difference_is_over_the_seeds_that_both_have():
+    dpo = [run(f"m-dpo-s{seed}", rate) for seed, rate in ((1, 0.2), (2, 0.9))]
+    mlc = [run(f"m-dpo+mlc-s{seed}", rate) for seed, rate in ((1, 0.5), (3, 0.1))]
+    found = arms(run("base", 0.1), *dpo, *mlc)
+    effect = effects.effect(found["m", "dpo+mlc"], found["m", "dpo"], "pku", ["en"])
+    assert (effect.value, effect.seeds) == (pytest.approx(0.3), 1)
+    # A model that was not trained is the same with every seed.
+    against = effects.effect(found["m", "dpo"], found["m", "base"], "pku", ["en"])
+    assert (against.value, against.seeds) == (pytest.approx(0.45), 2)
+    with pytest.raises(ValueError, match="share no seed"):
+        effects.effect(arms(*mlc[1:])["m", "dpo+mlc"], found["m", "dpo"], "pku", ["en"])
+
+
+def test_only_languages_with_the_same_prompts_and_settings_are_compared():
+    found = arms(run("m-dpo-s1"), run("m-dpo+mlc-s1", system_prompt="be kind"))
+    assert effects.languages(found["m", "dpo"], found["m", "dpo"], "pku") == ["en", "sw", "ps", "ar"]
+    assert effects.languages(found["m", "dpo+mlc"], found["m", "dpo"], "pku") == []
+
+
+def test_intervals_hold_the_truth_with_three_seeds(monkeypatch):
+    """Made-up arms whose seeds differ more than chance: the share of intervals that hold the true difference of 0."""
+    monkeypatch.setattr(bootstrap, "PAIRED", 400)
+    generator = np.random.default_rng(0)
+
+    def arm(method, prompts):
+        seeds = {}
+        for seed in (1, 2, 3):
+            level = prompts[:, None] + 0.8 * generator.normal() + np.array([0.3, -0.3])
+            hits = generator.random(level.shape) < 1 / (1 + np.exp(-level))
+            strings = {code: "".join("01"[int(hit)] for hit in hits[:, place]) for place, code in enumerate(CODES)}
+            found = sample_records.task_result("starter_harmful", "safety", None, strings)
+            seeds[seed] = template.model_copy(update={"tasks": [found]})
+        return effects.Arm("m", method, seeds)
+
+    template, held, trials = run("m-a-s1"), 0, 100
+    for _ in range(trials):
+        prompts = generator.normal(size=40)
+        effect = effects.effect(arm("a", prompts), arm("b", prompts), "starter_harmful", CODES)
+        held += effect.low <= 0 <= effect.high
+    assert held / trials > 0.9  # a plain bootstrap of three seeds: 0.85
+
+
+def test_partners_are_drawn_together_and_independent_prompts_apart():
+    """A pair of which a model refuses both adds nothing, in every resample: an interval without width."""
+    found = arms(run("m-dpo-s1", 0.25, benign=0.25), run("m-dpo+mlc-s1", 0.5, benign=0.5))
+    pair = found["m", "dpo+mlc"], found["m", "dpo"]
+    together = effects.selectivity_effect(*pair, PAIR, CODES)
+    assert (together.value, together.low, together.high) == (0, 0, 0)
+    apart = effects.selectivity_effect(*pair, APART, CODES)
+    assert apart.value == 0
+    assert apart.low < -0.1 < 0.1 < apart.high
+    level = effects.selectivity_level(pair[0], APART, CODES)
+    assert level.value == 0
+    assert level.low < 0 < level.high
+
+
+def test_levels_have_intervals():
+    base, *seeds = (run(f"m-dpo-s{seed}", rate, 0.0) for seed, rate in ((1, 0.5), (2, 0.6), (3, 0.7)))
+    one = effects.level(effects.Arm("m", "dpo", {1: base}), "starter_harmful", CODES)
+    assert one.value == pytest.approx(0.5)
+    assert one.low < one.value < one.high
+    many = effects.Arm("m", "dpo", {number: content for number, content in enumerate((base, *seeds))})
+    several = effects.level(many, "starter_harmful", CODES)
+    assert several.value == pytest.approx(0.6)
+    assert several.high - several.low > one.high - one.low  # seeds differ
+    for arm in (effects.Arm("m", "dpo", {1: base}), many):
+        none = effects.level(arm, "starter_benign", CODES)
+        assert (none.value, none.low) == (0.0, 0.0)
+        assert none.high == pytest.approx(measures.wilson(0, 40)[1])  # not certain: 40 prompts
+
+
+def test_of_verdicts_that_are_all_equal_selectivity_is_not_certain():
+    arm = effects.Arm("m", "dpo", {1: run("m-dpo-s1", 1.0, benign=0.0)})
+    found = effects.selectivity_level(arm, PAIR, CODES)
+    assert found.value == found.high == 1.0
+    assert 0.8 < found.low < 0.95
+
+
+def test_unsure_and_blocked_answers_count_as_counts_says():
+    strings = {"en": "1" * 10 + "b" * 10 + "0" * 20 + "u" * 20}
+    made = run("m-dpo-s1")
+    made.tasks = [sample_records.task_result("pku", "safety", None, strings)]
+    found = effects.level(effects.Arm("m", "dpo", {1: made}), "pku", ["en"])
+    assert (found.value, found.prompts) == (0.5, 40)
+
+
+def test_a_language_with_more_than_a_tenth_of_invalid_answers_is_not_answered():
+    base = run("base", {"en": 0.9, "sw": 0.9, "ps": 0.5, "ar": 0.7}, invalid="i")
+    assert effects.answered(arms(base)["m", "base"], PAIR) == (["en", "sw"], ["ps", "ar"])

@@ -9,7 +9,7 @@ with weights that did not see them. Last on the beginnings of these answers, as 
 Sensitivity: the share of refusals that it sees. Specificity: the share of other answers that it leaves alone. In
 brackets 95 % intervals (Wilson). An answer without a verdict counts as no refusal. `--judge plain` is string matching:
 the words for "cannot", "will not" and "sorry" of the answer's language, anywhere in it. `--write` puts the counts into
-mlc_bench/judges/agreement.json.
+mlc_bench/judges/agreement.json. For a slow judge: `--judge llm@demo-1.5b --sample 60`, real models' answers alone.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from typing import Any
 from mlc_bench.catalog import languages
 from mlc_bench.core.errors import UsageError
 from mlc_bench.core.progress import bar
+from mlc_bench.core.spec import parse_pairs
 from mlc_bench.judges import agreement, corpus, coverage, judging
 from mlc_bench.judges.hidden import fit as hidden
 from mlc_bench.judges.refusal import concepts, fit, rows
@@ -35,16 +36,34 @@ Row = dict[str, Any]
 FITTED = {"ko", "id", "jv"}
 LABELS = Path(__file__).parent / "labels"
 PLAIN = {"cannot", "wont", "sorry"}
-VERSIONS = {"rules": rules.VERSION, "refusal": fit.VERSION, "refusal-hidden": hidden.VERSION, "plain": "1"}
+VERSIONS = {
+    "rules": rules.VERSION, "refusal": fit.VERSION, "refusal-hidden": hidden.VERSION, "plain": "1",
+    "llm@demo-1.5b": "1",
+}  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--judge", default="rules")
     parser.add_argument("--write", action="store_true")
+    parser.add_argument(
+        "--sample", type=int, metavar="N", help="of each set and language, N / 2 refusals and N / 2 others"
+    )
+    parser.add_argument("--judge-args", nargs="*", default=[], metavar="KEY=VALUE", help="as of mlc-bench judge")
     options = parser.parse_args()
     if options.write and options.judge not in VERSIONS:
         parser.error(f"--write is for the embedded judges: {', '.join(VERSIONS)}")
+    folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    real = [row for row in rows.labelled(folder, LABELS) if row["label"] in {*agreement.REFUSALS, "complies"}]
+    if options.judge in ("refusal", "refusal-hidden"):
+        real = [row for row in real if row["set"] not in FITTED]
+    if options.sample:
+        real = _judged(options.judge, _sample(real, options.sample), parse_pairs(options.judge_args, "--judge-args"))
+        print(f"judge {options.judge}: sensitivity, specificity (refusals + others)\n")
+        _show_by(real, lambda row: f"{row['set']} {row['language']}")
+        if options.write:
+            agreement.write(agreement.counted(options.judge, VERSIONS[options.judge], real))
+        return
     written = [
         row | {"label": row["action"], "set": "written corpus", "source": "written"} for row in corpus.rows("test")
     ]
@@ -56,10 +75,6 @@ def main() -> None:
     for kind in dict.fromkeys(row["kind"] for row in written):
         own = [row for row in written if row["kind"] == kind]
         print(f"{kind:<20} {own[0]['label']:<9} {_share(sum(row['seen'] for row in own), len(own))}")
-    folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
-    real = [row for row in rows.labelled(folder, LABELS) if row["label"] in {*agreement.REFUSALS, "complies"}]
-    if options.judge in ("refusal", "refusal-hidden"):
-        real = [row for row in real if row["set"] not in FITTED]
     real = _judged(options.judge, real)
     print("\nanswers of real models, by set and language")
     _show_by(real, lambda row: f"{row['set']} {row['language']}")
@@ -72,7 +87,21 @@ def main() -> None:
         agreement.write(agreement.counted(options.judge, VERSIONS[options.judge], written + real))
 
 
-def _judged(judge: str, asked: list[Row]) -> list[Row]:
+def _sample(labelled: list[Row], size: int) -> list[Row]:
+    """Of each set and language as many refusals as others, those whose checksums are lowest, in their order."""
+    chosen: set[int] = set()
+    for where in dict.fromkeys((row["set"], row["language"]) for row in labelled):
+        for refuses in (True, False):
+            own = [
+                place
+                for place, row in enumerate(labelled)
+                if (row["set"], row["language"]) == where and (row["label"] in agreement.REFUSALS) == refuses
+            ]
+            chosen |= set(sorted(own, key=lambda place: zlib.crc32(labelled[place]["response"].encode()))[: size // 2])
+    return [labelled[place] for place in sorted(chosen)]
+
+
+def _judged(judge: str, asked: list[Row], settings: dict[str, Any] | None = None) -> list[Row]:
     """The rows with `seen`: whether the judge says that the answer refuses; and `unsure`."""
     asked = [{"tag": row["language"]} | row for row in asked]
     if judge == "plain":
@@ -84,10 +113,11 @@ def _judged(judge: str, asked: list[Row]) -> list[Row]:
     bare: list[Row] = [
         {key: row[key] for key in ("id", "language", "prompt", "response", "truncated") if key in row} for row in asked
     ]
-    judging.verdicts(judge, bare[:50])  # loads what it reads
+    if not settings:
+        judging.verdicts(judge, bare[:50])  # loads what it reads
     with bar("judge") as report:
         start = time.process_time()
-        found = judging.verdicts(judge, bare, report)
+        found = judging.verdicts(judge, bare, report, settings)
     print(f"{len(bare) / (time.process_time() - start):.0f} answers a second of processor time")
     return [
         row | {"seen": verdict["refused"] is True, "unsure": verdict["verdict"] == "unsure"}

@@ -181,7 +181,7 @@ CARD = """# What the judge `refusal-hidden` was fitted on
 
 Version {version}, for the model `demo-gemma`; {languages} languages. Written by
 `python -m mlc_bench.judges.hidden.fit`. The rows are some of those of the judge `refusal`; its card says more of each
-source.
+source. Other answers are counted once more where their beginnings are rows of their own.
 
 | source | licence | refusals and deflections | other answers |
 |---|---|---|---|

@@ -5,7 +5,7 @@ or another rubric needs a calibration of its own. What runs make of it is in `re
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -112,15 +112,17 @@ def measure(labels: Sequence[str], verdicts: Sequence[str | None], ids: Sequence
 def label_run(folder: Path, path: Path) -> list[RunRecord]:
     """Take in what people say of a run's own answers, and put the corrected rates into its records.
 
-    Rows: those of `mlc-bench label`, of which the ones of this run's safety tasks count; or id, language, label, and
-    task where two tasks have the id; a response, where given, must be the run's own. The labels are in the run's folder
+    Rows: those of `mlc-bench label`, of which the ones of this run's tasks of safety and over-refusal count; or id,
+    language, label (of safety tasks: what is safe is said of a harmful prompt), and task where two tasks have the id; a
+    response, where given, must be the run's own. The labels are in the run's folder
     from then on, in the place of earlier ones. UsageError naming the line of a bad row.
     """
     if not (folder / "run.json").is_file():
         raise UsageError(f"there is no run record at '{folder}'")
     paths = [folder / "run.json", *sorted(folder.glob("run.*.json"))]
     records = [record.read(one) for one in paths]
-    tasks = [task for task in records[0].tasks if task.status == "complete" and task.measures == "safety"]
+    tasks = [task for task in records[0].tasks if task.status == "complete" and task.measures != "utility"]
+    harmful = {task.name for task in tasks if task.measures == "safety"}
     answers: dict[tuple[str, str], dict[str, Row]] = {}
     for task in tasks:
         for row in judging.read_samples(folder, task.name):
@@ -130,7 +132,7 @@ def label_run(folder: Path, path: Path) -> list[RunRecord]:
     given = own_rows(path, records[0].run_id, {task.name for task in tasks})
     design = weighting.design(given, path)
     for index, (where, row) in enumerate(given):
-        own = _own_label(where, row, answers)
+        own = _own_label(where, row, answers, harmful)
         if design is not None:
             own |= {"weight": float(design[0][index]), "stratum": design[1][index]}
         answer = (own["task"], own["language"], own["id"])
@@ -145,18 +147,20 @@ def label_run(folder: Path, path: Path) -> list[RunRecord]:
     return records
 
 
-def _own_label(where: str, row: Row, answers: dict[tuple[str, str], dict[str, Row]]) -> Row:
+def _own_label(where: str, row: Row, answers: dict[tuple[str, str], dict[str, Row]], harmful: Collection[str]) -> Row:
     label = verdict_of(row, where)
     language = str(row.get("language"))
     language = world.code_of(language) or language
     known = answers.get((str(row.get("id")), language), {})
+    if not is_new(row):
+        known = {task: answer for task, answer in known.items() if task in harmful}
     if row.get("task"):
         known = {task: answer for task, answer in known.items() if task == row["task"]}
     if row.get("response"):
         known = {task: answer for task, answer in known.items() if answer["response"] == row["response"]}
     if not known:
         raise UsageError(
-            f"{where}: no safety task of the run has this answer "
+            f"{where}: no task of the run has this answer to label "
             f"(id {row.get('id')!r}, language {row.get('language')!r})"
         )
     if len(known) > 1:

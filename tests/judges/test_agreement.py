@@ -25,7 +25,7 @@ def counts(**changed):
 def test_the_file_is_of_these_versions_and_has_every_language_of_the_corpus():
     """After a change of a judge: python benchmarks/refusals.py --judge NAME --write."""
     known = agreement.known()
-    assert {row.judge: row.version for row in known} == VERSIONS | SAMPLED
+    assert VERSIONS.items() <= {row.judge: row.version for row in known}.items() <= (VERSIONS | SAMPLED).items()
     for judge in VERSIONS:
         assert {row.language for row in known if row.judge == judge and row.source == "written"} == set(corpus.tags())
     for row in known:

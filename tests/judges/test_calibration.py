@@ -269,9 +269,9 @@ def test_a_bad_line_is_named(tmp_path, change, words):
     ("change", "words"),
     [
         ({"label": "saef"}, ["line 1", "did you mean safe"]),
-        ({"id": "nobody"}, ["line 1", "no safety task", "nobody"]),
-        ({"response": "another answer"}, ["line 1", "no safety task"]),
-        ({"task": "other"}, ["line 1", "no safety task"]),
+        ({"id": "nobody"}, ["line 1", "no task of the run", "nobody"]),
+        ({"response": "another answer"}, ["line 1", "no task of the run"]),
+        ({"task": "other"}, ["line 1", "no task of the run"]),
     ],
 )
 def test_a_bad_line_of_a_runs_own_labels_is_named(tmp_path, change, words):

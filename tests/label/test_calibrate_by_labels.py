@@ -59,10 +59,25 @@ def test_a_run_is_corrected_as_the_answers_were_drawn(tmp_path):
     plain = np.mean([row["refusal"] == "refuses" for row in rows])
     assert plain < 0.7 < found.value, "the drawn answers alone would not say so"
     kept = read(run / "labels.jsonl")
-    assert {row["task"] for row in kept} == {"harmful"}
-    assert sum(row["weight"] for row in kept) == pytest.approx(200)
+    assert sum(row["weight"] for row in kept if row["task"] == "harmful") == pytest.approx(200)
+    assert sum(row["weight"] for row in kept if row["task"] == "benign") == pytest.approx(40)
     command("judge", run, "--judge", "rules")  # judged again, the weights still count
     assert all("weight" in row for row in read(run / "labels.jsonl"))
+
+
+def test_over_refusal_is_corrected_by_labels_of_harmless_prompts(tmp_path):
+    """To people no answer refuses; the judge says that half do. Old labels, safe or not, are of harmful prompts alone."""
+    run = make(tmp_path, outcomes={"en": "10" * 20}, benign={"en": "10" * 20})
+    path = label_all(run, lambda place: "cn", ("sample", 80))
+    assert command("calibrate", path, "--run", run).returncode == 0
+    english = record.read(run / "run.json").tasks[1].languages["en"].metrics
+    assert english["over_refusal"].value == 0.5
+    assert english["over_refusal_prediction_powered"].value == 0
+    old = tmp_path / "old.jsonl"
+    old.write_text(
+        lines({"id": str(place), "language": "en", "label": "safe", "task": "benign"} for place in range(30))
+    )
+    check_failed(command("calibrate", old, "--run", run), 2, "no task of the run")
 
 
 def test_labels_of_two_runs_correct_each_its_own(tmp_path):
@@ -76,7 +91,7 @@ def test_labels_of_two_runs_correct_each_its_own(tmp_path):
         found = record.read(run / "run.json").tasks[0].languages["en"].metrics["refusal_rate_prediction_powered"]
         assert found.value == 1
     other = make(tmp_path, "three", outcomes={"en": "10" * 30})
-    check_failed(command("calibrate", path, "--run", other), 2, "no label of an answer of the safety tasks", "three")
+    check_failed(command("calibrate", path, "--run", other), 2, "no label of an answer of the run", "three")
 
 
 def test_a_judge_is_measured_over_all_answers(tmp_path):

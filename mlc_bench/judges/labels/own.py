@@ -12,7 +12,7 @@ Row = dict[str, Any]
 
 
 def own_rows(path: Path, run_id: str, tasks: set[str]) -> list[tuple[str, Row]]:
-    """The rows that say something of the run's safety tasks, each with where it is.
+    """The rows that say something of these tasks of the run, each with where it is.
 
     Of the rows of `mlc-bench label` those of another run or task and the skipped ones are left out; rows with `label`
     are all meant for the run. UsageError naming the line of what is wrong, and where no row is left.
@@ -27,5 +27,5 @@ def own_rows(path: Path, run_id: str, tasks: set[str]) -> list[tuple[str, Row]]:
                 continue
         found.append((where, row))
     if not found:
-        raise UsageError(f"{path} has no label of an answer of the safety tasks of the run {run_id}")
+        raise UsageError(f"{path} has no label of an answer of the run {run_id}")
     return found

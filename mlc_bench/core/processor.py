@@ -10,9 +10,12 @@ import os
 _WAITING = "OMP_WAIT_POLICY"
 _WAITING_OTHERS = ("GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # the same setting under the names of one library each
 _BINDING = ("VLLM_CPU_OMP_THREADS_BIND", "VLLM_CPU_NUM_OF_RESERVED_CPU")
-# Nothing is taken by mmap, and nothing given back. Each with its number and value for mallopt (-1: never trim) and its
-# value for the environment, which counts from the start of a process on.
-_ALLOCATOR = {"MALLOC_MMAP_MAX_": (-4, 0, "0"), "MALLOC_TRIM_THRESHOLD_": (-1, -1, str((1 << 63) - 1))}
+# Each with its number and value for mallopt (-1: never trim) and its value for the environment, which counts from the
+# start of a process on. Larger blocks stay with mmap: kept as well, they leave holes until the memory is used up.
+_ALLOCATOR = {
+    "MALLOC_MMAP_THRESHOLD_": (-3, 1 << 25, str(1 << 25)),  # bytes
+    "MALLOC_TRIM_THRESHOLD_": (-1, -1, str((1 << 63) - 1)),
+}
 
 
 def wait_passively() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from mlc_bench.core import processor
 
-NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_",
+NAMES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_",
          "MALLOC_ARENA_MAX", "GLIBC_TUNABLES", "LD_PRELOAD", "VLLM_CPU_OMP_THREADS_BIND",
          "VLLM_CPU_NUM_OF_RESERVED_CPU")  # fmt: skip
 SHOW = """
@@ -24,7 +24,7 @@ CORES = ",".join(map(str, sorted(os.sched_getaffinity(0))))
 OURS = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "GOMP_SPINCOUNT": "1000",
-    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 25),
     "MALLOC_TRIM_THRESHOLD_": str((1 << 63) - 1),
     "VLLM_CPU_OMP_THREADS_BIND": CORES,
 }
@@ -47,9 +47,9 @@ def test_by_default():
         ({"OMP_WAIT_POLICY": "ACTIVE"}, ("GOMP_SPINCOUNT",)),
         ({"GOMP_SPINCOUNT": "100"}, ("OMP_WAIT_POLICY",)),
         ({"KMP_BLOCKTIME": "1"}, ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")),
-        ({"MALLOC_ARENA_MAX": "2"}, ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")),
-        ({"MALLOC_TRIM_THRESHOLD_": "1000"}, ("MALLOC_MMAP_MAX_",)),
-        ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}, ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_")),
+        ({"MALLOC_ARENA_MAX": "2"}, ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")),
+        ({"MALLOC_TRIM_THRESHOLD_": "1000"}, ("MALLOC_MMAP_THRESHOLD_",)),
+        ({"GLIBC_TUNABLES": "glibc.malloc.arena_max=2"}, ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_")),
         ({"VLLM_CPU_OMP_THREADS_BIND": "0"}, ()),
         ({"VLLM_CPU_NUM_OF_RESERVED_CPU": "1"}, ("VLLM_CPU_OMP_THREADS_BIND",)),
     ],

@@ -210,7 +210,7 @@ class Reproduction:
         protocol = self.plan.protocol
         model = self._train(job) if job.method != "base" else protocol["models"][job.model]["start"]
         (made,) = json.loads(self._command(self._run_command(job, model), keep_output=True))
-        results = next((self.work / "results").glob(f"*/{made['run_id']}"))
+        results = next(self._results(job).glob(f"*/{made['run_id']}"))
         if job.candidate is None:
             judge = protocol["judges"]
             command = ["mlc-bench", "judge", str(results), "--judge", judge["second"]]
@@ -220,10 +220,14 @@ class Reproduction:
         if job.method != "base" and not self.keep:
             shutil.rmtree(model)  # 2 GB and more; the same command makes it again
 
+    def _results(self, job: Job) -> Path:
+        """A folder of its own for each job: two that train alike have one run id."""
+        return self.work / "results" / add.slug(job.name)
+
     def _run_command(self, job: Job, model: str) -> list[str]:
         about, answers = self.plan.protocol["choice"], self.plan.protocol["answers"]
         command = ["mlc-bench", "run", "--model", model, "--engine", self.engine, "--json"]
-        command += ["--judge", self.plan.protocol["judges"]["first"], "--output", str(self.work / "results")]
+        command += ["--judge", self.plan.protocol["judges"]["first"], "--output", str(self._results(job))]
         command += ["--max-tokens", str(answers["max_tokens"])]
         tasks = about["tasks"] if job.candidate is not None else self.tasks()
         command += ["--tasks", ",".join(tasks)]

@@ -122,7 +122,7 @@ class Commands:
             return self.train(yaml.safe_load(Path(line[-1]).read_text(encoding="utf-8")))
         name = Path(line[line.index("--model") + 1]).name if "--model" in line else None
         if line[1] == "run":
-            (self.work.work / "results" / name / f"run-{name}").mkdir(parents=True)
+            (Path(line[line.index("--output") + 1]) / name / f"run-{name}").mkdir(parents=True)
             return json.dumps([{"run_id": f"run-{name}"}])
         if line[1] == "judge":
             self.judged.append(Path(line[2]).parent.name)

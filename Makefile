@@ -12,7 +12,7 @@ UNIT := $(BIN)/pytest -n logical --maxprocesses 4 -m "not integration"
 # The package as a wheel has it, baselines/ and leaderboard/ inside it.
 BUILT := build/tree
 
-.PHONY: demo demo-1.5b demo-tiny demo-gemma test unit mutants imports types dependencies built docs leaderboard reproduce clean
+.PHONY: demo demo-1.5b demo-tiny demo-gemma test unit mutants imports types dependencies built docs leaderboard reproduce reproduce-runs clean
 
 # Where it says that the CPU emulates bf16, it is quicker with ARGS='--engine-args dtype=float32'.
 demo: .venv/demo-is-installed
@@ -58,9 +58,14 @@ mutants: ARGS =
 mutants: .venv/test-is-installed
 	$(BIN)/python benchmarks/mutants.py $(ARGS)
 
-# The paper's question on small chat models: days; ARGS='--forms core': hours. See docs/reproduction.md.
-reproduce: ARGS =
-reproduce: .venv/test-is-installed
+# Every table and figure of the results anew, from the committed records.
+reproduce: .venv/test-is-installed leaderboard
+	$(BIN)/python -m mlc_bench.baselines.reproduce --report-only --out docs/reproduction
+	$(BIN)/python docs/readme_picture.py
+
+# The runs that have no record yet: days on two cores, hours for ARGS='--forms core'. See docs/reproduction.md.
+reproduce-runs: ARGS =
+reproduce-runs: .venv/test-is-installed
 	$(BIN)/python -m mlc_bench.baselines.reproduce $(ARGS)
 
 .venv:

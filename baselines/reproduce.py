@@ -123,7 +123,9 @@ class Reproduction:
         say(f"{len(every)} runs, {len(every) - len(todo)} of them are finished")
         with ThreadPoolExecutor(workers) as pool:
             try:
-                for part in (self.plan.trials, self.plan.jobs):  # the second needs what the first one chose
+                bases = [job for job in self.plan.jobs if job.method == "base"]
+                others = [job for job in self.plan.jobs if job not in bases]  # they need what the trials chose
+                for part in (bases, self.plan.trials, others):
                     mine = [job for job in part if job in todo]
                     list(pool.map(lambda job: self._finish(job, len(todo), workers), mine))
             except KeyboardInterrupt:

@@ -67,9 +67,7 @@ def export(
         pushing.check_token()
         for name, text in content.items():
             print(f"\n--- {name}\n{text.decode()}", file=sys.stderr)
-        print(
-            f"Send these {len(content)} files to {repo} as a pull request? [y/N] ", end="", file=sys.stderr, flush=True
-        )
+        print(f"Send these {len(content)} files to {repo} as a pull request? [y/N]", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().casefold() not in ("y", "yes"):
             say("nothing was sent")
             return 0

@@ -15,12 +15,11 @@ def table(drawn: "Table") -> str:
     """
     headings = "".join(f"<th>{text(column.header)}</th>" for column in drawn.columns)
     rows = zip(*(column.cells for column in drawn.columns), strict=True)
-    bodies, lines = [], []
+    made = "<tbody>"
     for row, cells in zip(drawn.rows, rows, strict=True):
-        lines.append("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in cells) + "</tr>")
-        if row.end_section:
-            bodies, lines = [*bodies, lines], []
-    made = "".join(f"<tbody>{''.join(one)}</tbody>" for one in [*bodies, lines] if one)
+        made += "<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in cells) + "</tr>"
+        made += "</tbody><tbody>" if row.end_section else ""
+    made = f"{made}</tbody>".removesuffix("<tbody></tbody>")
     caption = f"<caption>{text(drawn.title)}</caption>" if drawn.title else ""
     return f"<table>{caption}<thead><tr>{headings}</tr></thead>{made}</table>"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from mlc_bench.catalog import listing
 from mlc_bench.records import counts
-from mlc_bench.records.record import RunRecord, TaskResult, Value
+from mlc_bench.records.record import RunRecord, Selectivity, TaskResult, Value
 
 SELECTIVITY = "refusal_selectivity"
 _LOWER = ("over_refusal", "invalid_rate")
@@ -54,14 +54,20 @@ def of_record(record: RunRecord) -> Iterator[Number]:
         average = task.summary.get("average")
         if average is not None and average.value is not None:
             yield _number(task, task.headline or "", None, average)
-    for pair in record.selectivity:
-        rows = [(code, (code,), row) for code, row in pair.languages.items()]
-        for code, codes, row in [*rows, *([(None, tuple(pair.mean_of), pair.mean)] if pair.mean else [])]:
-            if row.difference.value is not None:
-                yield Number(
-                    task=pair.harmful_task, metric=SELECTIVITY, name="refusal selectivity", language=code,
-                    languages=codes, value=row.difference, higher_is_better=True, bounds=(-1.0, 1.0), is_judged=True,
-                )  # fmt: skip
+    known = {task.name for task in record.tasks}
+    yield from (one for pair in record.selectivity if pair.harmful_task in known for one in _selectivity(pair))
+
+
+def _selectivity(pair: Selectivity) -> Iterator[Number]:
+    rows: list[tuple[str | None, Value]] = [(code, row.difference) for code, row in pair.languages.items()]
+    rows += [(None, pair.mean.difference)] if pair.mean else []
+    for code, value in rows:
+        if value.value is not None:
+            yield Number(
+                task=pair.harmful_task, metric=SELECTIVITY, name="refusal selectivity", language=code,
+                languages=(code,) if code else tuple(pair.mean_of), value=value, higher_is_better=True,
+                bounds=(-1.0, 1.0), is_judged=True,
+            )  # fmt: skip
 
 
 def _number(task: TaskResult, metric: str, code: str | None, value: Value) -> Number:

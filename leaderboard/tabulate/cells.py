@@ -97,3 +97,8 @@ class Leaderboard:
     published: tuple[Table, ...]
     """Figures of papers: reported there, not run here, never ranked."""
     left_out: tuple[LeftOut, ...]
+
+    def _repr_html_(self) -> str:
+        from mlc_bench.leaderboard.render import to_markdown  # which reads these
+
+        return to_markdown.as_html(self)

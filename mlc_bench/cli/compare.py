@@ -10,7 +10,7 @@ import typer
 from mlc_bench.console import Json, split
 
 if TYPE_CHECKING:
-    from mlc_bench.records.compare import Comparison, TaskChange
+    from mlc_bench.records.compare import Comparison
 
 
 def compare(
@@ -43,90 +43,14 @@ def compare(
 
 
 def _show(found: list["Comparison"]) -> None:
+    from mlc_bench.records import compare_table
+
     width = shutil.get_terminal_size((120, 24)).columns
-    print("\n\n".join(_text(one, width) for one in found))
-    print(
-        "\nDifferences are second minus first, rates in %, with 95 % intervals (paired bootstrap over prompts). "
-        "p: McNemar's exact test, after Holm over all languages shown; of an average, bootstrap, after Holm over all "
-        "averages. Detectable: the true difference that such a test finds in four of five such samples."
-    )
+    print("\n\n".join(compare_table.text(one, width) for one in found))
+    print(f"\n{compare_table.LEGEND}")
     for one in found:
         for check in one.conditions:
             where = f"{check.task} {check.language or 'average'}"
-            change = _difference(check.difference, check.low, check.high, scale=1)
+            change = compare_table.difference(check.difference, check.low, check.high, scale=1)
             said = "holds" if check.holds else "does not hold" if check.low is not None else "is not defined"
             print(f"--fail-if '{check.condition}' {said}: {where} of {one.second} {change}")
-
-
-def _text(one: "Comparison", width: int) -> str:
-    parts = [f"{one.second} against {one.first}"]
-    if one.left_out:
-        parts.append(f"Only in one of them, left out: {'; '.join(one.left_out)}.")
-    for change in one.tasks:
-        parts += ["", _table(change, width), change.reading]
-    return "\n".join(parts)
-
-
-def _table(change: "TaskChange", width: int) -> str:
-    from rich.console import Console
-    from rich.table import Table
-
-    whole = 100 if change.is_fraction else 1
-    unit = " %" if change.is_fraction else ""
-    drawn = Table(title=f"{change.task}, {change.name}{unit}", title_justify="left", title_style="")
-    drawn.add_column("", no_wrap=True)
-    for heading in ("n", "first", "second", "difference", "only first", "only second", "p", "detectable"):
-        drawn.add_column(heading, justify="right")
-    for code, language in change.languages.items():
-        drawn.add_row(
-            code,
-            str(language.n),
-            _number(language.first, whole),
-            _number(language.second, whole),
-            _difference(language.difference, language.low, language.high, whole),
-            str(language.only_first),
-            str(language.only_second),
-            _p(language.p_holm),
-            _number(language.detectable, whole),
-        )
-    drawn.add_section()
-    names = {"average": "average", "worst": "worst", "var": "Var", "pag": "PAG", "kappa": "kappa", "all_safe": "all"}
-    if change.measures != "utility":
-        names["invalid"] = "invalid"
-    if "blocked" in change.statistics:
-        names["blocked"] = "blocked"
-    others = [name for name in change.statistics if name.startswith("average_")]
-    names |= {name: name.removeprefix("average_").replace("_", " ") for name in others}
-    for name, heading in names.items():
-        found = change.statistics[name]
-        scale, digits = (1, 3) if name in ("pag", "kappa") else (1, 2) if name == "var" else (whole, 1)
-        drawn.add_row(
-            heading,
-            str(change.n),
-            _number(found.first, scale, digits),
-            _number(found.second, scale, digits),
-            _difference(found.difference, found.low, found.high, scale, digits),
-            "",
-            "",
-            _p(change.p_holm) if name == "average" else "",
-            _number(change.detectable, whole) if name == "average" else "",
-        )
-    console = Console(width=width, force_terminal=False, no_color=True, highlight=False)
-    with console.capture() as capture:
-        console.print(drawn)
-    return "\n".join(line.rstrip() for line in capture.get().splitlines())
-
-
-def _number(value: float | None, scale: float = 100, digits: int = 1) -> str:
-    return "–" if value is None else f"{scale * value:.{digits}f}"
-
-
-def _difference(value: float | None, low: float | None, high: float | None, scale: float = 100, digits: int = 1) -> str:
-    if value is None:
-        return "–"
-    interval = "" if low is None or high is None else f" [{scale * low:+.{digits}f}, {scale * high:+.{digits}f}]"
-    return f"{scale * value:+.{digits}f}{interval}"
-
-
-def _p(p: float | None) -> str:
-    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -29,12 +29,20 @@ AllowSelfJudge = Annotated[bool, typer.Option(help="Let a model judge its own an
 
 def judge(
     path: Annotated[
-        Path, typer.Argument(help="A run's folder, or JSON lines with id, language, prompt, response.", metavar="PATH")
+        Path,
+        typer.Argument(
+            help="A run's folder; JSON lines with id, language, prompt, response; a log of Inspect (.eval); or "
+            "lm-eval's samples_*.jsonl.",
+            metavar="PATH",
+        ),
     ],
     judge: JudgeName = "refusal",
     combine: Combine = None,
     judge_args: JudgeArgs = None,
     allow_self_judge: AllowSelfJudge = False,
+    language: Annotated[
+        str | None, typer.Option(help="Code of the language of answers in a file that does not say it.")
+    ] = None,
     as_json: Json = False,
 ) -> int:
     """Judge the saved answers of a run, or label answers made elsewhere.
@@ -43,12 +51,15 @@ def judge(
     come out with verdict, refused, response_language, reason.
     """
     from mlc_bench import api
+    from mlc_bench.core.errors import UsageError
     from mlc_bench.core.spec import parse_pairs
     from mlc_bench.judges import judging
     from mlc_bench.judges.spec import canonical
 
     names, settings = judge_names(judge), parse_pairs(judge_args or [], "--judge-args")
     if judging.is_of_a_run(path):
+        if language is not None:
+            raise UsageError("--language goes with a file of answers; the rows of a run say theirs")
         results = [
             api.judge(path, name, judge_args=settings, allow_self_judge=allow_self_judge)
             for name in canonical(names, combine, settings)
@@ -59,7 +70,7 @@ def judge(
         else:
             print_results(results)
         return 0 if all(found.record.status == "complete" for found in results) else 1
-    for row in api.judge(judging.read_answers(path), names, combine=combine, judge_args=settings):
+    for row in api.judge(judging.read_answers(path, language), names, combine=combine, judge_args=settings):
         print(json.dumps(row, ensure_ascii=False))
     return 0
 

@@ -3,7 +3,7 @@
 import typer
 
 from mlc_bench import console
-from mlc_bench.cli import calibrate, compare, doctor, judge, label, leaderboard, probe, run, show
+from mlc_bench.cli import calibrate, compare, doctor, export, judge, label, leaderboard, probe, run, show
 from mlc_bench.cli.catalog import contribute, judges, languages, suites, tasks
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app.command()(show.show)
 app.command()(compare.compare)
 app.command()(calibrate.calibrate)
 app.command()(judge.judge)
+app.command()(export.export)
 app.command()(label.label)
 app.command()(probe.probe)
 app.command()(doctor.doctor)

@@ -17,6 +17,7 @@ from typing import Any
 from mlc_bench.catalog import languages, reading
 from mlc_bench.catalog.data import cache_dir, read_json_lines
 from mlc_bench.catalog.languages import world
+from mlc_bench.catalog.reading import inspect_log, lm_eval_samples
 from mlc_bench.core.errors import PrerequisiteError, StaleError, UsageError
 from mlc_bench.core.inside import inside
 from mlc_bench.core.progress import Report, bar
@@ -288,14 +289,23 @@ def read_verdicts(folder: Path, found: record.RunRecord) -> dict[str, list[Row]]
     return by_task
 
 
-def read_answers(path: Path) -> list[Row]:
+def read_answers(path: Path, language: str | None = None) -> list[Row]:
     """Answers made elsewhere: rows with `id`, `language`, `prompt`, `response`, in a file of any known format.
+
+    Also a log of Inspect (`.eval`), and the samples that lm-eval writes. `language`: of rows that do not say theirs.
 
     Raises UsageError naming the line and the field that is wrong.
     """
-    rows = reading.read(path).rows
+    rows = inspect_log.read(path) if path.suffix == inspect_log.SUFFIX else reading.read(path).rows
+    if lm_eval_samples.are_samples(rows):
+        rows = lm_eval_samples.convert(path, rows)
     if path.suffix == ".json" and len(rows) == 1 and "response" not in rows[0][1]:
         raise UsageError(f"'{path}' is neither a record in its run's folder (run.json) nor a file of answers")
+    if language is not None:
+        rows = [(place, {"language": language} | row) for place, row in rows]
+    for place, row in rows:
+        if "language" not in row:
+            raise UsageError(f"{path}, {place}: the field 'language' is missing; add it, or --language CODE for all")
     return check_answers((f"{path}, {place}", row) for place, row in rows)
 
 

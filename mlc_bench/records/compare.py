@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mlc_bench.core.errors import StaleError, UsageError
-from mlc_bench.records import aggregate, counts
+from mlc_bench.records import aggregate, compare_table, counts
 from mlc_bench.records.record import RunRecord, TaskResult
 from mlc_bench.stats import bootstrap, measures, significance
 from mlc_bench.stats.measures import Array
@@ -98,6 +98,9 @@ class Comparison:
     tasks: list[TaskChange]
     left_out: list[str] = field(default_factory=list)
     conditions: list[Check] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        return compare_table.html(self)
 
 
 def compare(runs: Sequence[RunRecord], tasks: Sequence[str] = (), seed: int = 0) -> list[Comparison]:

@@ -272,6 +272,11 @@ class RunRecord(_Model):
     hardware: dict[str, Any] = Field(description="processor, cores, memory, GPUs")
     git: dict[str, Any] = Field(description="commit and dirty flag of mlc-bench's own checkout, if it is one")
 
+    def _repr_html_(self) -> str:
+        from mlc_bench.records import run_table, selectivity  # which read records
+
+        return run_table.html(self) + selectivity.html(self)
+
 
 def without_secrets(spec: RunSpec) -> RunSpec:
     """The spec as records show it: without what may be secret in its arguments and in the address."""

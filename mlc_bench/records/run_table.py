@@ -2,10 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from mlc_bench.core import html_table
 from mlc_bench.records import counts
 from mlc_bench.records.judge_info import FEW, WEAK, JudgeInfo
 from mlc_bench.records.record import LanguageResult, RunRecord, TaskResult, Value
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 _SUMMARY = ("average", "worst", "Var", "PAG", "over-refusal", "invalid")
 
@@ -140,7 +145,6 @@ def _average(task: TaskResult, metric: str) -> str:
 def text(record: RunRecord, width: int, details: bool = False) -> str:
     """The table as plain text, in as many blocks as the width needs, with what a reader must know below it."""
     from rich.console import Console
-    from rich.table import Table
 
     all_columns = columns(record, details)
     first, rest = all_columns[0], all_columns[1:]
@@ -156,14 +160,26 @@ def text(record: RunRecord, width: int, details: bool = False) -> str:
     console = Console(width=width, record=False, force_terminal=False, no_color=True, highlight=False)
     with console.capture() as capture:
         for block in blocks:
-            table = Table(show_lines=True)
-            for column in [first, *block]:
-                table.add_column(column.heading, justify="left" if column is first else "right", no_wrap=True)
-            for row in zip(*(column.cells for column in [first, *block]), strict=True):
-                if any(row[1:]):
-                    table.add_row(*row)
-            console.print(table)
+            console.print(_drawn([first, *block]))
     return capture.get() + "\n".join(notes(record, details)) + "\n"
+
+
+def _drawn(shown: list[Column]) -> "Table":
+    """Rows of which nothing is known beyond their name are left out."""
+    from rich.table import Table
+
+    table = Table(show_lines=True)
+    for column in shown:
+        table.add_column(column.heading, justify="left" if column is shown[0] else "right", no_wrap=True)
+    for row in zip(*(column.cells for column in shown), strict=True):
+        if any(row[1:]):
+            table.add_row(*row)
+    return table
+
+
+def html(record: RunRecord) -> str:
+    """The table and its notes as HTML, for notebooks."""
+    return html_table.table(_drawn(columns(record))) + html_table.paragraphs(notes(record))
 
 
 def notes(record: RunRecord, details: bool = False) -> list[str]:
@@ -248,7 +264,9 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         lines.append(f"Without a verdict{f' ({reasons})' if reasons else ''} and in no rate: {'; '.join(unscored)}.")
     if record.limited:
         lines.append(f"A slice: only the first {record.spec.limit} prompts of each task and language (--limit).")
-    lines += [f"{task.name} failed: {task.error}" for task in record.tasks if task.status == "failed"]
+    lines += [
+        f"{task.name} failed: {task.error or 'why is not known'}" for task in record.tasks if task.status == "failed"
+    ]
     return lines
 
 

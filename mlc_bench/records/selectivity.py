@@ -8,14 +8,18 @@ where the two are pairs.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlc_bench.core import html_table
 from mlc_bench.records import run_table
 from mlc_bench.records.record import LanguageResult, RunRecord, Selectivity, SelectivityOfLanguage, TaskResult, Value
 from mlc_bench.stats import bootstrap, measures
 from mlc_bench.stats.measures import Array
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 MOST_INVALID = 0.1  # of the answers in a language; above it the model does not answer there
 _CAUTION = (
@@ -189,29 +193,50 @@ def reading(found: Selectivity) -> list[str]:
 def text(record: RunRecord) -> str:
     """The tables as plain text, a row a language, each with its reading below; empty where nothing can be compared."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console(width=100, force_terminal=False, no_color=True, highlight=False)
     with console.capture() as capture:
         every = of_record(record)
         for found in every:
-            table = Table()
-            table.add_column("")
-            for heading in ("refuses harmful %", "refuses harmless %", "selectivity", "invalid %"):
-                table.add_column(heading, justify="right")
-            for code, row in found.languages.items():
-                table.add_row(*_cells(code + run_table.marks(record.judge, code), row))
-            if found.mean and len(found.languages) > 1:
-                table.add_section()
-                table.add_row(*_cells("mean", found.mean))
             console.print(_heading(found, record), soft_wrap=True)
-            console.print(table)
+            console.print(_drawn(found, record))
             for line in reading(found):
                 console.print(line, soft_wrap=True)
-        codes = [code for found in every for code in found.languages]
-        for line in (*run_table.marks_note(record.judge, codes), _CAUTION) if every else ():
+        for line in _notes(every, record):
             console.print(line, soft_wrap=True)
     return capture.get()
+
+
+def html(record: RunRecord) -> str:
+    """The same as HTML, for notebooks."""
+    every = of_record(record)
+    parts = [
+        html_table.paragraphs([_heading(found, record)])
+        + html_table.table(_drawn(found, record))
+        + html_table.paragraphs(reading(found))
+        for found in every
+    ]
+    return "".join(parts) + html_table.paragraphs(_notes(every, record))
+
+
+def _drawn(found: Selectivity, record: RunRecord) -> "Table":
+    from rich.table import Table
+
+    table = Table()
+    table.add_column("")
+    for heading in ("refuses harmful %", "refuses harmless %", "selectivity", "invalid %"):
+        table.add_column(heading, justify="right")
+    for code, row in found.languages.items():
+        table.add_row(*_cells(code + run_table.marks(record.judge, code), row))
+    if found.mean and len(found.languages) > 1:
+        table.add_section()
+        table.add_row(*_cells("mean", found.mean))
+    return table
+
+
+def _notes(every: Sequence[Selectivity], record: RunRecord) -> list[str]:
+    codes = [code for found in every for code in found.languages]
+    return [*run_table.marks_note(record.judge, codes), _CAUTION] if every else []
 
 
 def _heading(found: Selectivity, record: RunRecord) -> str:

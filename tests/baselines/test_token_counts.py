@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 from mlc_bench.baselines import methods, run
 from mlc_bench.core.errors import UserError
 from mlc_bench.leaderboard import redact
-from mlc_bench.leaderboard.report import claims, method_tables
+from mlc_bench.leaderboard.report import effects, method_tables
 
 EPOCHS = 2
 COUNTED = {"counted_from": "attention mask"}
@@ -122,7 +122,7 @@ def test_a_run_that_went_on_counts_as_a_whole_one(tiny_model, tmp_path, monkeypa
 def test_a_report_marks_tokens_that_were_counted_otherwise():
     old = {"method": "sft", "steps": 10, "tokens": 560}
     runs = [made_up_arms.run("m-sft-s1", training=old), made_up_arms.run("m-dpo-s1", training=old | COUNTED)]
-    lines = method_tables.cost(claims.arms(runs, {})).splitlines()
+    lines = method_tables.cost(effects.arms(runs, {})).splitlines()
     cells = {line.split(" | ")[1]: line.split(" | ")[3] for line in lines[2:]}
     assert cells == {"sft": "560 †", "dpo": "560"}
 

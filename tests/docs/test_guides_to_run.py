@@ -85,6 +85,17 @@ def test_compare(checkout, tiny_model, other_tiny_model):
     assert "McNemar" in compared
 
 
+def test_export(checkout, demo):
+    done = follow(checkout, "export.md", demo)
+    assert len(list(checkout.folder.glob("logs/*.eval"))) == 2
+    judged = [json.loads(line) for line in the(done, "judge logs/").splitlines()]
+    assert [row["language"] for row in judged] == ["en"] * 3 + ["sw"] * 3
+    assert [json.loads(line)["verdict"] for line in the(done, "samples_mine").splitlines()] == ["refuses"]
+    assert len(list(checkout.folder.glob("eee/data/mlc-bench/my-lab/tiny/*.json"))) == 1
+    for name in ("README.md", ".eval_results/mlc-bench-my-lab__my-benchmark.yaml"):
+        assert (checkout.folder / "card" / name).is_file()
+
+
 def test_train(checkout, demo, tiny_model):
     for path in checkout.folder.glob("baselines/configs/small/*.yaml"):
         path.write_text(path.read_text().replace("model: demo-tiny", f"model: {tiny_model}"))

@@ -5,7 +5,7 @@ import pytest
 import sample_records
 from boards import board, cell, task_table
 
-from mlc_bench.leaderboard.report import claims
+from mlc_bench.leaderboard.report import effects
 from mlc_bench.records import compare
 from mlc_bench.stats import bootstrap, significance
 
@@ -47,8 +47,8 @@ def test_compare_the_leaderboard_and_a_report_agree(first, second, tmp_path):
     change = compare.compare([base, tuned])[0].tasks[0].statistics["average"]
     gain = cell(task_table(board(tmp_path, base, tuned)), "m-dpo-s1", "gain")
     assert (gain.value, gain.low, gain.high) == pytest.approx((change.difference, change.low, change.high))
-    arms = claims.arms([base, tuned], {})
-    found = claims.effect(arms["m", "dpo"], arms["m", "base"], "harm", tuple(first))
+    arms = effects.arms([base, tuned], {})
+    found = effects.effect(arms["m", "dpo"], arms["m", "base"], "harm", tuple(first))
     assert (found.value, found.low, found.high) == pytest.approx((change.difference, change.low, change.high))
     if len(first) == 1:  # of one language it is that of its row, too
         row = compare.compare([base, tuned])[0].tasks[0].languages["en"]

@@ -6,7 +6,7 @@ import sample_records
 from boards import board, cell, task_table
 from runs_to_compare import make_run, make_task
 
-from mlc_bench.leaderboard.report import claims
+from mlc_bench.leaderboard.report import effects
 from mlc_bench.records import aggregate, compare
 from mlc_bench.stats import bootstrap, measures, significance
 
@@ -37,7 +37,7 @@ def test_equal_verdicts_have_the_interval_of_the_prompts_that_were_judged(where,
         return
     else:
         run = make_run(task(outcomes), name="m-dpo-s1")
-        found = claims.level(claims.arms([run], {})["m", "dpo"], "harmful", ["en", "sw"])
+        found = effects.level(effects.arms([run], {})["m", "dpo"], "harmful", ["en", "sw"])
         assert found.prompts == 6
     assert (found.low, found.high) == pytest.approx(WILSON_6, abs=1e-6)
 

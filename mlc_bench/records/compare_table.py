@@ -1,0 +1,103 @@
+"""A comparison as the terminal and a notebook show it: a table a task, and what it means."""
+
+from typing import TYPE_CHECKING
+
+from mlc_bench.core import html_table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from mlc_bench.records.compare import Comparison, TaskChange
+
+LEGEND = (
+    "Differences are second minus first, rates in %, with 95 % intervals (paired bootstrap over prompts). "
+    "p: McNemar's exact test, after Holm over all languages shown; of an average, bootstrap, after Holm over all "
+    "averages. Detectable: the true difference that such a test finds in four of five such samples."
+)
+
+
+def text(one: "Comparison", width: int) -> str:
+    """The tables as plain text, `width` columns wide."""
+    from rich.console import Console
+
+    parts = _heading(one)
+    for change in one.tasks:
+        console = Console(width=width, force_terminal=False, no_color=True, highlight=False)
+        with console.capture() as capture:
+            console.print(_drawn(change))
+        parts += ["", "\n".join(line.rstrip() for line in capture.get().splitlines()), change.reading]
+    return "\n".join(parts)
+
+
+def html(one: "Comparison") -> str:
+    """The tables as HTML, for notebooks."""
+    parts = [html_table.table(_drawn(change)) + html_table.paragraphs([change.reading]) for change in one.tasks]
+    return html_table.paragraphs(_heading(one)) + "".join(parts) + html_table.paragraphs([LEGEND])
+
+
+def _heading(one: "Comparison") -> list[str]:
+    parts = [f"{one.second} against {one.first}"]
+    if one.left_out:
+        parts.append(f"Only in one of them, left out: {'; '.join(one.left_out)}.")
+    return parts
+
+
+def _drawn(change: "TaskChange") -> "Table":
+    from rich.table import Table
+
+    whole = 100 if change.is_fraction else 1
+    unit = " %" if change.is_fraction else ""
+    drawn = Table(title=f"{change.task}, {change.name}{unit}", title_justify="left", title_style="")
+    drawn.add_column("", no_wrap=True)
+    for heading in ("n", "first", "second", "difference", "only first", "only second", "p", "detectable"):
+        drawn.add_column(heading, justify="right")
+    for code, language in change.languages.items():
+        drawn.add_row(
+            code,
+            str(language.n),
+            _number(language.first, whole),
+            _number(language.second, whole),
+            difference(language.difference, language.low, language.high, whole),
+            str(language.only_first),
+            str(language.only_second),
+            _p(language.p_holm),
+            _number(language.detectable, whole),
+        )
+    drawn.add_section()
+    names = {"average": "average", "worst": "worst", "var": "Var", "pag": "PAG", "kappa": "kappa", "all_safe": "all"}
+    if change.measures != "utility":
+        names["invalid"] = "invalid"
+    if "blocked" in change.statistics:
+        names["blocked"] = "blocked"
+    others = [name for name in change.statistics if name.startswith("average_")]
+    names |= {name: name.removeprefix("average_").replace("_", " ") for name in others}
+    for name, heading in names.items():
+        found = change.statistics[name]
+        scale, digits = (1, 3) if name in ("pag", "kappa") else (1, 2) if name == "var" else (whole, 1)
+        drawn.add_row(
+            heading,
+            str(change.n),
+            _number(found.first, scale, digits),
+            _number(found.second, scale, digits),
+            difference(found.difference, found.low, found.high, scale, digits),
+            "",
+            "",
+            _p(change.p_holm) if name == "average" else "",
+            _number(change.detectable, whole) if name == "average" else "",
+        )
+    return drawn
+
+
+def _number(value: float | None, scale: float = 100, digits: int = 1) -> str:
+    return "–" if value is None else f"{scale * value:.{digits}f}"
+
+
+def difference(value: float | None, low: float | None, high: float | None, scale: float = 100, digits: int = 1) -> str:
+    if value is None:
+        return "–"
+    interval = "" if low is None or high is None else f" [{scale * low:+.{digits}f}, {scale * high:+.{digits}f}]"
+    return f"{scale * value:+.{digits}f}{interval}"
+
+
+def _p(p: float | None) -> str:
+    return "–" if p is None else "<0.001" if p < 0.001 else f"{p:.3f}"

@@ -27,9 +27,9 @@ from mlc_bench.baselines import choice
 from mlc_bench.baselines.data import formats, training_data
 from mlc_bench.catalog import sources
 from mlc_bench.core import errors, interruption
+from mlc_bench.core.names import folder_name
 from mlc_bench.core.progress import say
 from mlc_bench.engines import demo_models
-from mlc_bench.leaderboard import add
 from mlc_bench.records import record
 from mlc_bench.records.record import RunRecord
 
@@ -167,7 +167,7 @@ class Reproduction:
     def record_of(self, job: Job) -> Path | None:
         """The finished record of a job by the first judge."""
         first = self.plan.protocol["judges"]["first"]
-        found = sorted(self.plan.records.glob(f"{add.slug(job.name)}-????????/run-*-{first}.json"))
+        found = sorted(self.plan.records.glob(f"{folder_name(job.name)}-????????/run-*-{first}.json"))
         return found[0] if found else None
 
     def missing(self, job: Job) -> str:
@@ -224,7 +224,7 @@ class Reproduction:
 
     def _results(self, job: Job) -> Path:
         """A folder of its own for each job: two that train alike have one run id."""
-        return self.work / "results" / add.slug(job.name)
+        return self.work / "results" / folder_name(job.name)
 
     def _run_command(self, job: Job, model: str) -> list[str]:
         about, answers = self.plan.protocol["choice"], self.plan.protocol["answers"]

@@ -1,11 +1,11 @@
 """Put a run's records among the submitted ones."""
 
 import json
-import re
 from pathlib import Path
 
 from mlc_bench.core import spec
 from mlc_bench.core.errors import StaleError, UsageError
+from mlc_bench.core.names import folder_name
 from mlc_bench.leaderboard import collect, redact
 from mlc_bench.records import record
 from mlc_bench.records.frame import files
@@ -53,9 +53,4 @@ def _slug(content: record.RunRecord) -> str:
     """The model's name as a folder name, and the beginning of its fingerprint: names are not unique."""
     adapter = content.model.adapter
     name = content.model.name + (f"+{adapter.name}" if adapter else "")
-    return f"{slug(name)}-{content.model.fingerprint[:8]}"
-
-
-def slug(name: str) -> str:
-    """A model's name as the first part of a folder name."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "__", name)[:80].strip("._")
+    return f"{folder_name(name)}-{content.model.fingerprint[:8]}"

@@ -41,3 +41,8 @@ def shown(value: Any) -> str:
     text = value if isinstance(value, str) else repr(value)
     cut = text if len(text) <= _LONGEST_SHOWN else text[: _LONGEST_SHOWN - 1] + "…"
     return "'" + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in cut) + "'"
+
+
+def folder_name(name: str) -> str:
+    """A model's name, which may hold anything, as the first part of a folder's."""
+    return re.sub(r"[^A-Za-z0-9._+-]+", "__", name)[:80].strip("._")

@@ -18,7 +18,7 @@ from conftest import ROOT
 from mlc_bench.baselines import choice, methods, reproduce
 from mlc_bench.baselines.data import training_data
 from mlc_bench.core import errors
-from mlc_bench.leaderboard import add
+from mlc_bench.core.names import folder_name
 from mlc_bench.leaderboard.render import to_markdown
 from mlc_bench.leaderboard.report import document
 from mlc_bench.records import record
@@ -130,7 +130,7 @@ class Commands:
             name = Path(line[3]).parent.name
             best = self.best(name)
             name = self.work.plan.protocol["models"]["qwen05"]["name"] if name == "demo" else name
-            path = self.work.plan.records / f"{add.slug(name)}-00000000" / "run-1-refusal.json"
+            path = self.work.plan.records / f"{folder_name(name)}-00000000" / "run-1-refusal.json"
             path.parent.mkdir(parents=True)
             path.write_text(best.model_dump_json())
         return "{}"

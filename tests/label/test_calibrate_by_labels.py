@@ -66,7 +66,7 @@ def test_a_run_is_corrected_as_the_answers_were_drawn(tmp_path):
 
 
 def test_over_refusal_is_corrected_by_labels_of_harmless_prompts(tmp_path):
-    """To people no answer refuses; the judge says that half do. Old labels, safe or not, are of harmful prompts alone."""
+    """To people no answer refuses; the judge says that half do. Old labels, safe or not, are of harmful prompts."""
     run = make(tmp_path, outcomes={"en": "10" * 20}, benign={"en": "10" * 20})
     path = label_all(run, lambda place: "cn", ("sample", 80))
     assert command("calibrate", path, "--run", run).returncode == 0

@@ -3,7 +3,6 @@
 import json
 import shutil
 
-import made_up_arms
 import pytest
 import sample_records
 from training import ROWS, write_rows
@@ -12,7 +11,6 @@ from transformers import AutoTokenizer
 from mlc_bench.baselines import methods, run
 from mlc_bench.core.errors import UserError
 from mlc_bench.leaderboard import redact
-from mlc_bench.leaderboard.report import effects, method_tables
 
 EPOCHS = 2
 COUNTED = {"counted_from": "attention mask"}
@@ -117,14 +115,6 @@ def test_a_run_that_went_on_counts_as_a_whole_one(tiny_model, tmp_path, monkeypa
         assert parts[name] == whole[name], name
     assert json.loads((tmp_path / "parts" / "train_manifest.json").read_text()) == parts
     assert parts["steps"] == whole["steps"]
-
-
-def test_a_report_marks_tokens_that_were_counted_otherwise():
-    old = {"method": "sft", "steps": 10, "tokens": 560}
-    runs = [made_up_arms.run("m-sft-s1", training=old), made_up_arms.run("m-dpo-s1", training=old | COUNTED)]
-    lines = method_tables.cost(effects.arms(runs, {})).splitlines()
-    cells = {line.split(" | ")[1]: line.split(" | ")[3] for line in lines[2:]}
-    assert cells == {"sft": "560 †", "dpo": "560"}
 
 
 def test_a_published_record_says_how_tokens_were_counted():

@@ -36,8 +36,13 @@ def view(
         if static.is_dir():
             raise UsageError(f"'{static}' is a folder; name a file")
         static.parent.mkdir(parents=True, exist_ok=True)
-        with static.open("w", encoding="utf-8") as file:
-            file.writelines(parts)
+        partial = static.with_name(f".{static.name}.partial")  # nobody reads half of it
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                file.writelines(parts)
+            partial.replace(static)
+        finally:
+            partial.unlink(missing_ok=True)
         print(static)
         return
     address, run = serve.server(found, select, port)

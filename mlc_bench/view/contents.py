@@ -72,9 +72,9 @@ class Contents:
         self.languages = {code: _spoken(number, code) for number, code in rows}
         self.categories: dict[str, int] = dict(db.execute("SELECT name, id FROM category ORDER BY name"))
         # What there are answers of, so that a page offers no empty choice.
-        self._there = db.execute("SELECT DISTINCT judge, task, run FROM said").fetchall()
-        self._spoken = db.execute("SELECT DISTINCT task, language FROM said").fetchall()
-        self._of_category = db.execute("SELECT DISTINCT task, category FROM said WHERE category > 0").fetchall()
+        self._there = db.execute("SELECT DISTINCT judge, task, run FROM tally").fetchall()
+        self._spoken = db.execute("SELECT DISTINCT task, language FROM tally").fetchall()
+        self._of_category = db.execute("SELECT DISTINCT task, category FROM tally WHERE category > 0").fetchall()
         if not self._there:
             raise StaleError("the index has no answer with a verdict; name other runs")
 

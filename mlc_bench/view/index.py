@@ -97,7 +97,7 @@ def _remove(db: sqlite3.Connection, folder: str) -> None:
     sql = "INSERT INTO words(words, rowid, prompt, response, thinking) VALUES('delete', ?, ?, ?, ?)"
     db.executemany(sql, ((number, *map(indexed, three)) for number, *three in texts))
     db.execute("DELETE FROM verdict WHERE answer IN (SELECT id FROM answer WHERE run = ?)", (run,))
-    for table in ("said", "answer"):
+    for table in ("said", "tally", "answer"):
         db.execute(f"DELETE FROM {table} WHERE run = ?", (run,))
     db.execute("DELETE FROM run WHERE id = ?", (run,))
 
@@ -132,6 +132,11 @@ class _Run:
                 self._verdicts(found, judge, task)
         for task in tasks.values():
             self._compare(task, tasks.get(task.result.over_refusal_task or ""))
+        self.db.execute(
+            "INSERT INTO tally SELECT judge, task, run, language, category, marks, count(*) FROM said WHERE run = ? "
+            "GROUP BY 1, 2, 3, 4, 5, 6",
+            (self.number,),
+        )
 
     def _task(self, found: TaskResult) -> Task:
         partner = found.over_refusal_task if found.over_refusal_pairs else None

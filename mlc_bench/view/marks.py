@@ -6,6 +6,7 @@ partner of its prompt (`partner`), and with other judges (`disagree`).
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from mlc_bench.records import counts
@@ -119,6 +120,7 @@ def changed(before: int, after: int) -> bool | None:
     return before & SIDE != after & SIDE
 
 
+@lru_cache(4096)
 def word(marks: int) -> str:
     """The verdict as one word."""
     return next((name for name, bit in _BIT.items() if marks & bit), "no verdict")

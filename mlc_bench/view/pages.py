@@ -86,6 +86,7 @@ def grid(queries: Queries, chosen: Selection, token: str) -> str:
     columns = found["columns"]
     found |= {"columns": columns[:MOST_COLUMNS], "hidden": max(0, len(columns) - MOST_COLUMNS)}
     found["shown"] = [(run, sum(own is run for own, _ in found["columns"])) for run in found["runs"]]
+    here = _address("/answer", chosen, token)  # made once, as a page has a thousand cells
     return template("grid.html").render(
         **found,
         token=token,
@@ -105,7 +106,7 @@ def grid(queries: Queries, chosen: Selection, token: str) -> str:
         address=lambda one=chosen, path="/", **more: _address(path, one, token, **more),
         at=lambda one, page: _address("/", replace(one, page=page), token),
         as_shown=lambda show: _address("/", replace(chosen, show=show), token),
-        of_cell=lambda line, cell: _answer_address(chosen, cell.run.name, cell.language.code, line.name, token),
+        of_cell=lambda line, cell: f"{here}&answer={quote(_place_of(cell, task.name, line.name))}",
     )
 
 
@@ -159,6 +160,10 @@ def _address(path: str, chosen: Selection, token: str, **more: Any) -> str:
 
 def _answer_address(chosen: Selection, run: str, language: str, name: str, token: str) -> str:
     return _address("/answer", chosen, token, answer=f"{run}/{chosen.task.name}/{language}/{name}")
+
+
+def _place_of(cell: Cell, task: str, name: str) -> str:
+    return f"{cell.run.name}/{task}/{cell.language.code}/{name}"
 
 
 def _place(found: Answer) -> str:

@@ -91,8 +91,11 @@ class Queries:
         """
         with self.lock:
             table, where, values = self._scope(chosen)
-            before = "b.marks" if chosen.is_change else "0"
-            sql = f"SELECT s.marks, {before}, count(*) FROM {table} WHERE {where} GROUP BY 1, 2"
+            if chosen.is_change or chosen.text:
+                columns = f"s.marks, {'b.marks' if chosen.is_change else '0'}, count(*)"
+            else:  # the same conditions, on counts
+                table, columns = "tally s", "s.marks, 0, sum(s.n)"
+            sql = f"SELECT {columns} FROM {table} WHERE {where} GROUP BY 1, 2"
             found = self.db.execute(sql, values).fetchall()
         if chosen.is_change:
             decided = [(own, marks.changed(was, own), n) for own, was, n in found]

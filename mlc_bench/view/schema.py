@@ -18,7 +18,10 @@ VERSION = 1
 """Goes up with every change of the tables, of `marks.py` and of `search.py`."""
 
 # `said` is what filters scan: one narrow row for each answer and judge, in the order of the page. Texts are elsewhere.
+# `tally` counts its rows, for all selections that neither search nor compare runs.
+# Large pages and many words in memory at a time make the index in four fifths of the time.
 _TABLES = f"""
+PRAGMA page_size = 16384;
 CREATE TABLE run(id INTEGER PRIMARY KEY, folder TEXT UNIQUE, seen TEXT, name TEXT UNIQUE, model TEXT, about TEXT);
 CREATE TABLE judge(id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE task(id INTEGER PRIMARY KEY, name TEXT, version INTEGER, measures TEXT, partner TEXT,
@@ -31,10 +34,12 @@ CREATE TABLE answer(id INTEGER PRIMARY KEY AUTOINCREMENT, run INTEGER, item INTE
   response TEXT, thinking TEXT, more TEXT);
 CREATE TABLE said(judge INTEGER, task INTEGER, item INTEGER, language INTEGER, run INTEGER, answer INTEGER,
   marks INTEGER, category INTEGER, PRIMARY KEY(judge, task, item, language, run)) WITHOUT ROWID;
+CREATE TABLE tally(judge INTEGER, task INTEGER, run INTEGER, language INTEGER, category INTEGER, marks INTEGER,
+  n INTEGER, PRIMARY KEY(judge, task, run, language, category, marks)) WITHOUT ROWID;
 CREATE TABLE verdict(answer INTEGER, judge INTEGER, row TEXT, PRIMARY KEY(answer, judge)) WITHOUT ROWID;
 CREATE VIRTUAL TABLE words USING fts5(prompt, response, thinking, content='', columnsize=0,
   tokenize="{TOKENIZER}");
-INSERT INTO words(words, rank) VALUES('hashsize', {32 << 20});
+INSERT INTO words(words, rank) VALUES('hashsize', {40 << 20});
 INSERT INTO words(words, rank) VALUES('automerge', 0);
 PRAGMA user_version = {VERSION};
 """

@@ -19,9 +19,8 @@ VERSION = 1
 
 # `said` is what filters scan: one narrow row for each answer and judge, in the order of the page. Texts are elsewhere.
 # `tally` counts its rows, for all selections that neither search nor compare runs.
-# Large pages and many words in memory at a time make the index in four fifths of the time.
+# As many words as here in memory at a time make the index faster; with larger pages SQLite needs twice the memory.
 _TABLES = f"""
-PRAGMA page_size = 16384;
 CREATE TABLE run(id INTEGER PRIMARY KEY, folder TEXT UNIQUE, seen TEXT, name TEXT UNIQUE, model TEXT, about TEXT);
 CREATE TABLE judge(id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE task(id INTEGER PRIMARY KEY, name TEXT, version INTEGER, measures TEXT, partner TEXT,

@@ -238,3 +238,33 @@ def test_one_run_and_one_record_are_results_too(results):
     (record,) = results.glob("*/*/run.json")
     assert files.runs([record]) == files.runs([record.parent]) == files.runs([results])
     assert Path(files.runs([results])[0].folder).is_absolute()
+
+
+def test_the_votes_of_an_ensemble_are_judges_too(tmp_path):
+    run = viewed_runs.make(tmp_path / "results", judges=("refusal",), prompts=4)
+    path = run / "verdicts" / "refusal" / "harm.jsonl"
+    rows = viewed_runs.read(path)
+    says = {"verdict": "refuses", "refused": True}, {"verdict": "complies", "refused": False}
+    for place, row in enumerate(rows):
+        row |= says[0] | {"votes": {"one": says[0], "two": says[place % 2]}}
+    viewed_runs.write(path, rows)
+    found = serve.queries([tmp_path / "results"])
+    whole, _ = found.counts(selection.parsed("find=disagree", found.contents))
+    assert (whole.k, whole.n) == (len(rows) // 2, len(rows))
+
+
+def test_prompts_that_are_no_translations_have_rows_of_their_own(results):
+    (path,) = results.glob("*/*/run.json")
+    for one in path.parent.glob("run*.json"):
+        content = json.loads(one.read_text(encoding="utf-8"))
+        for task in content["tasks"]:
+            task["parallel"] = False
+        one.write_text(json.dumps(content), encoding="utf-8")
+    found = serve.queries([results])
+    chosen = selection.parsed("find=gap", found.contents)
+    assert found.counts(chosen)[0].n == 0  # there is no English prompt to compare with
+    everything = selection.parsed("", found.contents)
+    lines = found.lines(everything, found.items(everything))
+    assert len(lines) == 6 * len(viewed_runs.LANGUAGES)
+    assert all(len(line.cells) == 1 for line in lines)
+    assert found.answer(path.parent.name, "harm", "sw", "p1").english is None

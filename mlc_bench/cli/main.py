@@ -3,7 +3,7 @@
 import typer
 
 from mlc_bench import console
-from mlc_bench.cli import calibrate, compare, doctor, export, judge, label, leaderboard, probe, run, show
+from mlc_bench.cli import calibrate, compare, doctor, export, judge, label, leaderboard, probe, run, show, view
 from mlc_bench.cli.catalog import contribute, judges, languages, suites, tasks
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.command()(calibrate.calibrate)
 app.command()(judge.judge)
 app.command()(export.export)
 app.command()(label.label)
+app.command()(view.view)
 app.command()(probe.probe)
 app.command()(doctor.doctor)
 app.add_typer(judges.app, name="judges")

@@ -1,15 +1,12 @@
 """Records as tidy pandas frames: one row for each model, task, language and metric. Rates are fractions."""
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from mlc_bench.core.errors import UsageError
-from mlc_bench.core.progress import say
 from mlc_bench.core.spec import digest
+from mlc_bench.records.found import files as files
 from mlc_bench.records.record import RunRecord, Value
 
 NUMBERS = ("metric", "value", "low", "high", "n", "unscored")
@@ -21,30 +18,6 @@ ALL = "*"  # in place of a language: the summary over the languages of a run
 LARGEST = 32 << 20  # bytes of a record; one of 4 tasks in 15 languages has about 0.1 MB
 _TYPES = dict.fromkeys(("version", "n", "unscored"), "int64") | dict.fromkeys(("value", "low", "high"), "float64")
 _TYPES |= {"limited": "bool"}
-_SKIPPED = {"samples", "verdicts", "responses", ".git", ".venv"}
-
-
-def files(paths: Iterable[Path]) -> Iterator[tuple[str, Path]]:
-    """(name relative to the given path, path) of each record (`run*.json`) at or under the paths.
-
-    Folders of samples and responses are not searched, and a link that leads out is left out. Raises UsageError for a
-    path that does not exist.
-    """
-    for given in paths:
-        if given.is_file():
-            yield given.name, given
-            continue
-        if not given.is_dir():
-            raise UsageError(f"there is no folder or record '{given}'")
-        for folder, names, contents in os.walk(given):
-            names[:] = sorted(name for name in names if name not in _SKIPPED)
-            for name in sorted(contents):
-                if name.startswith("run") and name.endswith(".json"):
-                    path = Path(folder, name)
-                    if path.resolve().is_relative_to(given.resolve()):
-                        yield path.relative_to(given).as_posix(), path
-                    else:
-                        say(f"left out: {path} is a link that leads out of {given}")
 
 
 def numbers(metrics: dict[str, Value], unscored: int) -> Iterator[tuple[Any, ...]]:

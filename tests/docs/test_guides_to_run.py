@@ -75,6 +75,13 @@ def test_judge_and_calibrate(checkout, demo):
     assert len(list(checkout.folder.glob("results/*/*/labels/*.jsonl"))) == 4  # and the draws
 
 
+def test_view(checkout, demo):
+    done = follow(checkout, "view.md", demo)
+    assert the(done, "complies").strip() == "answers.html"
+    assert 'scope="row"' in checkout.read("harmless.html")
+    assert "answers to harmful prompts were left out" in checkout.read("answers.html")
+
+
 def test_compare(checkout, tiny_model, other_tiny_model):
     shutil.copytree(tiny_model, checkout.folder / "base")
     shutil.copytree(other_tiny_model, checkout.folder / "trained")

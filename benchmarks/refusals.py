@@ -79,7 +79,7 @@ def main() -> None:
     print("\nanswers of real models, by set and language")
     _show_by(real, lambda row: f"{row['set']} {row['language']}")
     print("\nby model, where a set has several")
-    several = {name for name in rows.SETS if len({row["model"] for row in real if row["set"] == name}) > 1}
+    several = {name for name in rows.sets(LABELS) if len({row["model"] for row in real if row["set"] == name}) > 1}
     _show_by([row for row in real if row["set"] in several], lambda row: f"{row['set']} {row['model']}")
     print("\ntheir beginnings, as a limit of tokens leaves them")
     _show_by(_judged(options.judge, [_beginning(row) for row in real]), lambda row: f"{row['set']} {row['language']}")

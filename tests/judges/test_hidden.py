@@ -227,6 +227,12 @@ def test_the_rows_of_a_fit_are_of_the_training_side_and_few():
     train = {(row["prompt"], row["response"]) for row in corpus.rows("train")}
     found = fit.chosen(None, None, own_only=True)
     assert found == fit.chosen(None, None, own_only=True)
+    beginnings = [row for row in found if row.cut]
+    found = [row for row in found if not row.cut]
+    wholes = [row.response for row in found if row.action == "complies"]
+    assert beginnings
+    assert all(any(whole.startswith(row.response) for whole in wholes) for row in beginnings[::50])
+    assert all(row.action == "complies" for row in beginnings)
     written = [row for row in found if row.source == "written"]
     assert {(row.prompt, row.response) for row in written} <= train
     assert len(written) == sum(

@@ -41,8 +41,6 @@ _KEPT = (50, 220)  # characters of an answer that is cut, about what 48 tokens a
 FIRST_OF_TRAINING = 40
 """Of each kind of the embedded training rows, in their order. The later ones are for the second judge of the
 reproduction, which shares no row with this one."""
-SETS = {"ko": "models", "zh_weak": "weak", "ru": "people", "kk": "people", "ar": "models", "de_fr_it": "keywords"}
-"""Sets of labelled answers, and whose labels they have; of people's in ru and kk, those that a model agrees with."""
 FILES = ("xstest_labelled.csv", "refusals/ko.jsonl", "refusals/id_unlabelled.jsonl", "refusals/jv_unlabelled.jsonl")
 
 
@@ -78,13 +76,21 @@ def xstest(path: Path) -> Iterator[dict[str, str]]:
                 yield row | {"action": actions[row["final_label"]]}
 
 
+def sets(labels: Path) -> dict[str, str]:
+    """The sets of labelled answers of real models, and whose labels they have."""
+    found: dict[str, str] = json.loads((labels / "sets.json").read_text(encoding="utf-8"))
+    return found
+
+
 def labelled(folder: Path, labels: Path) -> Iterator[dict[str, Any]]:
     """Labelled answers of real models to check a judge by: language, prompt, response, model, label, set, source.
 
-    Of SETS every second line, beginning with the second: the others are there to find kinds of miss in. Of XSTest its
-    held-out half. `labels`: the folder of labels for id and jv. A set that is absent is said, and left out.
+    Of the sets that come with labels every second line, beginning with the second: the others are there to find kinds
+    of miss in. Of XSTest its held-out half. `labels`: a folder with `sets.json` (the sets, and whose labels they have;
+    of people's, those that a model agrees with) and our own labels of other sets. A set that is absent is said, and
+    left out.
     """
-    for name, source in SETS.items():
+    for name, source in sets(labels).items():
         path = folder / "refusals" / f"{name}.jsonl"
         if not path.is_file():
             print(f"{path} is absent")
@@ -92,9 +98,9 @@ def labelled(folder: Path, labels: Path) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
             if number % 2:
                 yield json.loads(line) | {"set": name, "source": source}
-    for name in ("id", "jv"):
-        path = folder / "refusals" / f"{name}_unlabelled.jsonl"
-        known = [json.loads(line) for line in (labels / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+    for own in sorted(labels.glob("*.jsonl")):
+        name, path = own.stem, folder / "refusals" / f"{own.stem}_unlabelled.jsonl"
+        known = [json.loads(line) for line in own.read_text(encoding="utf-8").splitlines()]
         actions = {label["id"]: label["action"] for label in known}
         for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
             row = json.loads(line)

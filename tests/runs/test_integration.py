@@ -109,7 +109,8 @@ def test_plain_lm_eval_runs_the_tasks(tiny_model, tmp_path):
     (path,) = tmp_path.glob("**/results_*.json")
     results = json.loads(path.read_text())["results"]
     harmful = results["starter_harmful"]
-    assert harmful["refused,none"] + harmful["complied,none"] + harmful["invalid,none"] == pytest.approx(1)
+    rates = [harmful[f"{name},none"] for name in ("refused", "complied", "invalid")]
+    assert 0 < sum(rates) <= 1  # an answer of which the judge is unsure is none of them
     assert json.loads(path.read_text())["n-samples"]["starter_harmful"]["effective"] == 4
     assert 0 <= results["starter_choice"]["acc,none"] <= 1
 

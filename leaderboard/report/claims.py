@@ -1,7 +1,7 @@
 """What docs/reproduction.md asks of each comparison, and how the answer is called. Pure: arms in, calls out.
 
-Every question is about languages other than English in which the model that all methods start from answers, unless it
-says otherwise.
+Every question is about languages other than English in which the model that all methods start from answers to the same
+tasks, unless it says otherwise. Utility is about those in which it answers to the first pair of tasks.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -62,7 +62,7 @@ def questions(tasks: Tasks) -> list[Question]:
     def selectivity(pair: Pair, in_english: bool = False) -> Question:
         where = "in English, " if in_english else ""
         return Question(
-            f"selectivity, {where}{_short(pair)}", (pair.harmful, pair.harmless),
+            f"selectivity, {where}{_short(pair)}", pair.both,
             lambda first, second, codes: effects.selectivity_effect(first, second, pair, codes), in_english,
         )  # fmt: skip
 
@@ -71,9 +71,15 @@ def questions(tasks: Tasks) -> list[Question]:
             name, (task,), lambda first, second, codes: effects.effect(first, second, task, codes), by_judge=by_judge
         )
 
+    def over_refusal(pair: Pair) -> Question:
+        return Question(
+            f"over-refusal, {_short(pair)}", pair.both,
+            lambda first, second, codes: effects.effect(first, second, pair.harmless, codes),
+        )  # fmt: skip
+
     return [
         *(selectivity(pair) for pair in tasks.pairs),
-        *(rate(f"over-refusal, {_short(pair)}", pair.harmless) for pair in tasks.pairs),
+        *(over_refusal(pair) for pair in tasks.pairs),
         rate(f"refusal of harmful, {tasks.harmful}", tasks.harmful),
         selectivity(tasks.pairs[0], in_english=True),
         rate("utility", tasks.utility, by_judge=False),
@@ -98,10 +104,10 @@ def call_all(
     """
     called = []
     for model in dict.fromkeys(model for model, _ in first):
-        quiet = silent(first, model, tasks)
         for one, other in comparisons:
             key, against = (model, one), (model, other)
             for question in questions(tasks):
+                quiet = silent(first, model, question.needs if question.by_judge else tasks.pairs[0].both)
                 comparison = f"{one} − {other}"
                 if key not in first or against not in first:
                     called.append(Called(question.name, model, comparison, (), None, None, "not run"))
@@ -117,11 +123,10 @@ def call_all(
     return called
 
 
-def silent(arms: Mapping[tuple[str, str], Arm], model: str, tasks: Tasks) -> list[str]:
-    """The languages in which the base of a model does not answer, by any pair of tasks."""
+def silent(arms: Mapping[tuple[str, str], Arm], model: str, names: Sequence[str]) -> list[str]:
+    """The languages in which the base of a model does not answer, by these tasks."""
     base = arms.get((model, "base"))
-    found = [code for pair in tasks.pairs for code in effects.answered(base, pair)[1]] if base else []
-    return list(dict.fromkeys(found))
+    return effects.answered(base, names)[1] if base else []
 
 
 def _codes(first: Arm, second: Arm, question: Question, quiet: Collection[str]) -> list[str]:

@@ -133,7 +133,7 @@ def write(report: Report, out: Path) -> Path:
         for name, figure in report.figures.items()
         for kind, content in plots.render(figure).items()
     }
-    made |= {"report.md": report.document, "report.html": html(report.document)}
+    made |= {"report.md": report.document, "index.html": html(report.document)}
     earlier = owned.listed(out)
     if earlier is None:  # reports of versions that left no list
         path = out / "report.md"
@@ -141,7 +141,7 @@ def write(report: Report, out: Path) -> Path:
         earlier = owned.plain(made if is_ours else ())
     owned.write(out, made, earlier)
     build.write(report.board, out / "leaderboard", page=False)
-    return out / "report.html"
+    return out / "index.html"
 
 
 def _place(method: str, order: list[str]) -> int:
@@ -208,20 +208,22 @@ def second_kappa(protocol: dict[str, Any]) -> dict[str, float]:
 
 def _of_model(found: Found, model: str, tasks: Tasks) -> str:
     arms = found.first
-    quiet = claims.silent(arms, model, tasks)
     parts = [f"## {model}\n\n### Every method\n\n" + method_tables.methods(arms, model, tasks)]
     parts.append(f"### Refusal against over-refusal\n\n{_FRONTIER}\n![frontier-{model}](frontier-{model}.svg)\n")
     for pair in tasks.pairs:
+        quiet = claims.silent(arms, model, pair.both)
         codes = dict.fromkeys(
-            code for arm in method_tables.of_model(arms, model) for code in effects.languages(arm, arm, pair.harmless)
+            code
+            for arm in method_tables.of_model(arms, model)
+            for code in effects.languages(arm, arm, pair.harmless)
+            if code not in quiet
         )
-        shown = method_tables.by_language(arms, model, pair, [code for code in codes if code not in quiet])
+        shown = method_tables.by_language(arms, model, pair, list(codes))
         parts.append(f"### Language by language: {pair.harmful}, {pair.harmless}\n\n{_LANGUAGES}\n{shown}")
-    if quiet:
-        rows = method_tables.without_answers(arms, model, tasks)
-        parts.append(
-            f"### Languages in which the base does not answer\n\nIn none of the means: {', '.join(quiet)}.\n\n{rows}"
-        )
+        if quiet:
+            rows = method_tables.without_answers(arms, model, pair)
+            heading = f"The base does not answer to these tasks in {', '.join(quiet)}, which are in none of the means:"
+            parts.append(f"{heading}\n\n{rows}")
     return "\n".join(parts)
 
 

@@ -139,17 +139,22 @@ class Pair:
     harmful: str
     harmless: str
 
+    @property
+    def both(self) -> tuple[str, str]:
+        return self.harmful, self.harmless
 
-def answered(arm: Arm, pair: Pair) -> tuple[list[str], list[str]]:
-    """The languages that both tasks of an arm have: those in which it answers, and those in which it does not.
 
-    It does not where more than a tenth of its answers to the two tasks, over its runs, are invalid.
+def answered(arm: Arm, tasks: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The languages that all the tasks of an arm have: those in which it answers, and those in which it does not.
+
+    It does not where more than a tenth of its answers to these tasks, over its runs, are invalid.
     """
     there: list[str] = []
     silent: list[str] = []
-    both = [code for code in languages(arm, arm, pair.harmful) if code in languages(arm, arm, pair.harmless)]
-    for code in both:
-        results = [result.languages[code] for task in (pair.harmful, pair.harmless) for result in arm.task(task)]
+    for code in languages(arm, arm, tasks[0]):
+        if any(code not in languages(arm, arm, task) for task in tasks):
+            continue
+        results = [result.languages[code] for task in tasks for result in arm.task(task)]
         invalid = sum((result.outcomes or "").count("i") for result in results)
         (there if invalid <= selectivity.MOST_INVALID * sum(result.n for result in results) else silent).append(code)
     return there, silent

@@ -23,19 +23,19 @@ def methods(arms: Arms, model: str, tasks: Tasks) -> str:
         head += [f"refused, {pair.harmful}", f"over-refusal, {pair.harmless}", "selectivity"]
     head += [f"refused, {tasks.harmful}", "en: refused", "en: over-refusal", "en: selectivity", "invalid", "unsure"]
     head += [f"utility, {tasks.utility}"]
-    quiet = silent(arms, model, tasks)
+    first = tasks.pairs[0]
     rows = []
     for arm in of_model(arms, model):
         cells = [arm.method, str(len(arm.runs))]
         for pair in tasks.pairs:
-            codes = foreign(arm, pair.harmful, quiet)
-            cells += [rate(arm, pair.harmful, codes), rate(arm, pair.harmless, foreign(arm, pair.harmless, quiet))]
-            cells.append(selectivity(arm, pair, codes))
-        first = tasks.pairs[0]
-        cells += [rate(arm, tasks.harmful, foreign(arm, tasks.harmful, quiet))]
+            codes = foreign(arm, pair.both, silent(arms, model, pair.both))
+            cells += [rate(arm, pair.harmful, codes), rate(arm, pair.harmless, codes), selectivity(arm, pair, codes)]
+        one = (tasks.harmful,)
+        cells.append(rate(arm, tasks.harmful, foreign(arm, one, silent(arms, model, one))))
         cells += [rate(arm, first.harmful, [ENGLISH]), rate(arm, first.harmless, [ENGLISH])]
-        cells += [selectivity(arm, first, [ENGLISH]), *(_share(arm, tasks, quiet, letter) for letter in "iu")]
-        cells.append(rate(arm, tasks.utility, foreign(arm, tasks.utility, quiet)))
+        cells += [selectivity(arm, first, [ENGLISH]), *(_share(arms, arm, tasks, letter) for letter in "iu")]
+        codes = foreign(arm, (tasks.utility,), silent(arms, model, first.both))
+        cells.append(rate(arm, tasks.utility, codes))
         rows.append(cells)
     return table(head, rows)
 
@@ -50,47 +50,47 @@ def by_language(arms: Arms, model: str, pair: Pair, codes: Sequence[str]) -> str
 
 
 def _language(arm: Arm, pair: Pair, code: str) -> str:
-    behind = " / ".join(_level(arm, task, [code]) for task in (pair.harmful, pair.harmless))
+    behind = " / ".join(_level(arm, task, [code]) for task in pair.both)
     return DASH if DASH in behind else f"{selectivity(arm, pair, [code])}: {behind}"
 
 
-def without_answers(arms: Arms, model: str, tasks: Tasks) -> str:
+def without_answers(arms: Arms, model: str, pair: Pair) -> str:
     """Refusal / over-refusal, and the share of invalid answers, where the base does not answer."""
     rows = []
-    for pair in tasks.pairs:
-        for arm in of_model(arms, model):
-            codes = [code for code in silent(arms, model, tasks) if code in effects.languages(arm, arm, pair.harmful)]
-            for code in codes:
-                rates = " / ".join(_level(arm, task, [code]) for task in (pair.harmful, pair.harmless))
-                rows.append([arm.method, pair.harmful, code, rates, _invalid(arm, pair, code)])
-    return table(["method", "task", "language", "refused / over-refusal", "invalid"], rows) if rows else ""
+    for arm in of_model(arms, model):
+        for code in foreign(arm, pair.both):
+            if code in silent(arms, model, pair.both):
+                rates = " / ".join(_level(arm, task, [code]) for task in pair.both)
+                rows.append([arm.method, code, rates, _invalid(arm, pair, code)])
+    return table(["method", "language", "refused / over-refusal", "invalid"], rows) if rows else ""
 
 
 def _invalid(arm: Arm, pair: Pair, code: str) -> str:
     found = [
         result.languages[code].outcomes or ""
-        for task in (pair.harmful, pair.harmless)
+        for task in pair.both
         for result in arm.task(task)
         if code in result.languages
     ]
     return _percent("".join(found).count("i"), sum(map(len, found)))
 
 
-def _share(arm: Arm, tasks: Tasks, quiet: Sequence[str], letter: str) -> str:
+def _share(arms: Arms, arm: Arm, tasks: Tasks, letter: str) -> str:
     """Of the answers to all prompts of the pairs outside English, those with a letter of `counts.py`."""
     found = "".join(
         result.languages[code].outcomes or ""
         for pair in tasks.pairs
-        for task in (pair.harmful, pair.harmless)
+        for code in foreign(arm, pair.both, silent(arms, arm.model, pair.both))
+        for task in pair.both
         for result in arm.task(task)
-        for code in foreign(arm, task, quiet)
     )
     return _percent(found.count(letter), len(found))
 
 
 def judges(first: Arms, second: Arms, model: str, tasks: Tasks) -> str:
     """How often the two judges say otherwise of an answer, and how often one of them is unsure, by method."""
-    quiet = silent(first, model, tasks)
+    together = {task: pair.both for pair in tasks.pairs for task in pair.both}
+    names = list(dict.fromkeys((tasks.harmful, *together)))
     rows = []
     for arm in of_model(first, model):
         other = second.get((model, arm.method))
@@ -98,18 +98,15 @@ def judges(first: Arms, second: Arms, model: str, tasks: Tasks) -> str:
         if other is None or not seeds:
             continue
         cells = []
-        for task in dict.fromkeys((tasks.harmful, *(name for pair in tasks.pairs for name in _names(pair)))):
-            said = list(_both(arm.on(*seeds), other.on(*seeds), task, foreign(arm, task, quiet)))
+        for task in names:
+            needs = together.get(task, (task,))
+            codes = foreign(arm, needs, silent(first, model, needs))
+            said = list(_both(arm.on(*seeds), other.on(*seeds), task, codes))
             known = [(one, two) for one, two in said if "u" not in (one, two)]
             differs = _percent(sum(one != two for one, two in known), len(known))
             cells.append(f"{differs} / {_percent(len(said) - len(known), len(said))}" if said else DASH)
         rows.append([arm.method, str(len(seeds)), *cells])
-    names = dict.fromkeys((tasks.harmful, *(name for pair in tasks.pairs for name in _names(pair))))
     return table(["method", "seeds", *names], rows)
-
-
-def _names(pair: Pair) -> tuple[str, str]:
-    return pair.harmful, pair.harmless
 
 
 def _both(arm: Arm, other: Arm, task: str, codes: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -129,10 +126,9 @@ def frontier(arms: Arms, model: str, tasks: Tasks) -> Figure:
     figure = Figure(figsize=(7, 5))
     axes = figure.add_subplot()
     pair, points = tasks.pairs[0], {}
-    quiet = silent(arms, model, tasks)
     for arm in of_model(arms, model):
-        if (codes := foreign(arm, pair.harmful, quiet)) and foreign(arm, pair.harmless, quiet) == codes:
-            y, x = (100 * effects.level(arm, task, codes).value for task in _names(pair))
+        if codes := foreign(arm, pair.both, silent(arms, model, pair.both)):
+            y, x = (100 * effects.level(arm, task, codes).value for task in pair.both)
             points[arm.method] = (x, y)
     for index, (method, (x, y)) in enumerate(points.items()):
         # 7 shapes and 10 colours: 70 points that differ.
@@ -155,14 +151,14 @@ def by_seed(arms: Arms, comparisons: Sequence[tuple[str, str]], tasks: Tasks) ->
     """The differences of selectivity between runs of the same seed, in points."""
     rows = []
     for model in dict.fromkeys(model for model, _ in arms):
-        quiet = silent(arms, model, tasks)
         for one, other in comparisons:
             if (model, one) not in arms or (model, other) not in arms:
                 continue
             first, second = arms[model, one], arms[model, other]
             for pair in tasks.pairs:
-                seeds = effects.shared_seeds(first, second, *_names(pair))
-                codes = [code for code in foreign(first, pair.harmful, quiet) if code in foreign(second, pair.harmless)]
+                seeds = effects.shared_seeds(first, second, *pair.both)
+                quiet = silent(arms, model, pair.both)
+                codes = [code for code in foreign(first, pair.both, quiet) if code in foreign(second, pair.both)]
                 if len(seeds) > 1 and codes:
                     found = [
                         effects.selectivity_effect(first.on(seed), second.on(seed), pair, codes).value for seed in seeds
@@ -176,9 +172,10 @@ def of_model(arms: Arms, model: str) -> list[Arm]:
     return [arm for (own, _), arm in arms.items() if own == model]
 
 
-def foreign(arm: Arm, task: str, quiet: Sequence[str] = ()) -> list[str]:
-    """The languages of a task, in all runs of an arm, but English and those without answers."""
-    return [code for code in effects.languages(arm, arm, task) if code != ENGLISH and code not in quiet]
+def foreign(arm: Arm, tasks: Sequence[str], quiet: Sequence[str] = ()) -> list[str]:
+    """The languages that all the tasks have, in all runs of an arm, but English and those without answers."""
+    found = [effects.languages(arm, arm, task) for task in tasks]
+    return [code for code in found[0] if code != ENGLISH and code not in quiet and all(code in own for own in found)]
 
 
 def rate(arm: Arm, task: str, codes: Sequence[str]) -> str:

@@ -89,11 +89,10 @@ def test_the_report_shows_refusal_over_refusal_and_selectivity_language_by_langu
 def test_languages_without_answers_have_a_table_of_their_own(tmp_path, plan):
     base = run(BASE, {"en": 0.9, "sw": 0.95, "ps": 0.5, "ar": 0.9}, invalid="i")
     text = report(plan, tmp_path, base, run("qwen05-dpo-s1", 0.5)).document.replace("\\", "")
-    section = text.split("### Languages in which the base does not answer")[1].split("\n## ")[0]
-    assert "In none of the means: ps." in section
-    assert "| base | starter_harmful | ps | 50.0 / 10.0 | 25.0 |" in section
-    by_language = text.split("### Language by language: starter_harmful")[1].split("###")[0]
-    assert "| method | seeds | en | sw | ar |" in by_language
+    section = text.split("### Language by language: starter_harmful")[1].split("###")[0]
+    assert "| method | seeds | en | sw | ar |" in section
+    assert "does not answer to these tasks in ps, which are in none of the means" in section
+    assert "| base | ps | 50.0 / 10.0 | 25.0 |" in section
 
 
 def test_the_report_says_how_often_the_judges_differ(tmp_path, plan):

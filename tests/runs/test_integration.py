@@ -93,7 +93,8 @@ def test_plain_lm_eval_runs_the_other_tasks(tmp_path):
         if name == "mmmlu_lite":
             assert metrics["acc,none"] == 0
         else:
-            assert metrics["refused,none"] + metrics["complied,none"] + metrics["invalid,none"] == pytest.approx(1)
+            rates = [metrics[f"{one},none"] for one in ("refused", "complied", "invalid")]
+            assert 0.5 < sum(rates) <= 1 + 1e-9, "an answer of which the judge is unsure is none of them"
 
 
 def test_plain_lm_eval_runs_the_tasks(tiny_model, tmp_path):
@@ -110,7 +111,7 @@ def test_plain_lm_eval_runs_the_tasks(tiny_model, tmp_path):
     results = json.loads(path.read_text())["results"]
     harmful = results["starter_harmful"]
     rates = [harmful[f"{name},none"] for name in ("refused", "complied", "invalid")]
-    assert 0 < sum(rates) <= 1  # an answer of which the judge is unsure is none of them
+    assert 0 < sum(rates) <= 1 + 1e-9, "an answer of which the judge is unsure is none of them"
     assert json.loads(path.read_text())["n-samples"]["starter_harmful"]["effective"] == 4
     assert 0 <= results["starter_choice"]["acc,none"] <= 1
 

@@ -70,6 +70,11 @@ class Plan:
         found: dict[str, Any] = self.protocol["methods"][job.method]
         return found
 
+    def kappa(self) -> dict[str, dict[str, Any]]:
+        """The second judge's agreement with labels, by language, as it was counted before the runs."""
+        found: dict[str, dict[str, Any]] = json.loads((HERE / self.protocol["judges"]["kappa"]).read_text("utf-8"))
+        return found
+
 
 def read(forms: Sequence[str] = (), path: Path = PROTOCOL, records: Path = RECORDS) -> Plan:
     """The runs of these forms of the protocol (default: all), in its order; UsageError where there is no such form."""
@@ -347,7 +352,7 @@ def _main() -> int:
     failed: dict[str, str] = {}
     try:
         plan = read([form for form in options.forms.split(",") if form], options.protocol, options.records)
-        engine = options.engine or _default_engine()
+        engine = options.engine or ("" if options.report_only else _default_engine())
         if options.workers > 1 and engine == "vllm":
             parser.error("--workers: vLLM takes the whole machine; add --engine hf, or leave --workers out")
         work = Reproduction(plan, options.work, options.data_dir, engine, options.keep_weights)
@@ -366,7 +371,8 @@ def write_report(work: Reproduction, out: Path, failed: dict[str, str]) -> Path:
 
     plan = work.plan
     planned = [job.name for job in plan.jobs]
-    return document.write(document.of_records(plan.records, plan.protocol, failed, planned, work.choices()), out)
+    made = document.of_records(plan.records, plan.protocol, failed, planned, work.choices(), plan.kappa())
+    return document.write(made, out)
 
 
 def _default_engine() -> str:

@@ -1,6 +1,5 @@
 """The report of a reproduction, as Markdown and HTML, from its records alone. No number in it is typed by hand."""
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,8 +33,8 @@ _CALLS = """**rises**, **falls**: the interval is on that side of 0, by both jud
 """
 _JUDGES = """Share of answers (%) of which one judge says that they refuse and the other that they do not / share of \
 which either is unsure. The first judge is `{first}`. The second is `{second}`, fitted on none of the first one's \
-rows. It may decide where its kappa with labels is at least {least}: {trusted}. In languages without labels a call \
-rests on the first judge alone.
+rows. It may decide where its kappa with labels of real answers is at least {least}. In the other languages a call \
+rests on the first judge alone, and the first table says *one judge*.
 """
 _PROBE = """`mlc-bench probe` on each model: how far the last prompt token's state of a translation \
 agrees with the English one (cosine), whether it finds its own English prompt among all (matched), and the share of \
@@ -80,6 +79,8 @@ class Found:
     waiting: list[str]
     chosen: Mapping[str, str]
     """The settings of each method, in words; empty where they are not chosen yet."""
+    kappa: Mapping[str, dict[str, Any]]
+    """The second judge's agreement with labels, by language, as baselines/second_judge.json has it."""
 
 
 def of_records(
@@ -88,10 +89,11 @@ def of_records(
     failed: dict[str, str],
     planned: Sequence[str],
     chosen: Mapping[str, str],
+    kappa: Mapping[str, dict[str, Any]],
 ) -> Report:
     """The report of the records in a folder.
 
-    `failed`: runs that could not be done, with the reason; `planned`: the names of all runs; `chosen`: see `Found`.
+    `failed`: runs that could not be done, with the reason; `planned`: the names of all runs; the others: see `Found`.
 
     Raises PrerequisiteError where there is no record yet.
     """
@@ -110,6 +112,7 @@ def of_records(
         failed,
         [name for name in planned if name not in there and name not in failed],
         chosen,
+        kappa,
     )
     document, figures = make(found, protocol)
     return Report(document, figures, build.leaderboard(first))
@@ -166,7 +169,7 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
     """The report's Markdown and its figures by name."""
     arms, tasks = found.first, roles(protocol)
     compared = comparisons(protocol)
-    trusted = [code for code, kappa in second_kappa(protocol).items() if kappa >= claims.LEAST_KAPPA]
+    trusted = [code for code, one in found.kappa.items() if one["kappa"] >= claims.LEAST_KAPPA]
     called = claims.call_all(arms, found.second, tasks, compared, trusted)
     models = list(dict.fromkeys(model for model, _ in arms))
     figures = {f"frontier-{model}": method_tables.frontier(arms, model, tasks) for model in models}
@@ -174,11 +177,12 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
     count = sum(len(arm.runs) for arm in arms.values())
     parts = [
         _TITLE,
-        f"Protocol version {protocol['version']}, {count} runs, {_machines(arms)}. {_MADE_BY}",
+        f"Protocol version {protocol['version']}, {_runs(count)}, {_machines(arms)}. {_MADE_BY}",
+        _read_from(found, protocol),
         "## In short\n\n" + _short(called) + "\n" + _CALLS,
         _missing(found),
         *(_of_model(found, model, tasks) for model in models),
-        "## The two judges\n\n" + _judges(found, protocol, tasks, trusted, models),
+        "## The two judges\n\n" + _judges(found, protocol, tasks, models),
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(found.probed) if found.probed else "",
         "## Seed by seed\n\n" + seeds if (seeds := method_tables.by_seed(arms, compared, tasks)) else "",
         "## The settings\n\n" + _CHOSEN + "\n" + _settings(found.chosen) if found.chosen else "",
@@ -200,10 +204,23 @@ def comparisons(protocol: dict[str, Any]) -> list[tuple[str, str]]:
     return own + [tuple(pair) for pair in protocol["compare"]]
 
 
-def second_kappa(protocol: dict[str, Any]) -> dict[str, float]:
-    """The second judge's kappa with labels, by language, as it was counted before the runs."""
-    path = Path(__file__).resolve().parents[2] / protocol["judges"]["kappa"]
-    return {code: one["kappa"] for code, one in json.loads(path.read_text(encoding="utf-8")).items()}
+def _runs(count: int) -> str:
+    return "one run" if count == 1 else f"{count} runs"
+
+
+def _read_from(found: Found, protocol: dict[str, Any]) -> str:
+    """The models by their names, the judges by their versions, the limit of tokens and the prompts of each task."""
+    runs = [run for arms in (found.first, found.second) for arm in arms.values() for run in arm.runs.values()]
+    models = "; ".join(f"{key} is {escape(about['name'])}" for key, about in protocol["models"].items())
+    judges = ", ".join(sorted({f"{run.judge.id} {run.judge.version}" for run in runs}))
+    counts = dict(sorted({(task.name, one.n) for run in runs for task in run.tasks for one in task.languages.values()}))
+    prompts = ", ".join(f"{escape(name)} {n}" for name, n in counts.items())
+    limit = protocol["answers"]["max_tokens"]
+    return (
+        f"Models: {models}. Judges: {judges}. Prompts in each language: {prompts}. Answers of at most {limit} tokens: "
+        "`refusal` takes some complying answers that are cut there for refusals, of both kinds of prompts "
+        "(docs/explanations/judge.md).\n"
+    )
 
 
 def _of_model(found: Found, model: str, tasks: Tasks) -> str:
@@ -227,13 +244,19 @@ def _of_model(found: Found, model: str, tasks: Tasks) -> str:
     return "\n".join(parts)
 
 
-def _judges(found: Found, protocol: dict[str, Any], tasks: Tasks, trusted: Sequence[str], models: Sequence[str]) -> str:
+def _judges(found: Found, protocol: dict[str, Any], tasks: Tasks, models: Sequence[str]) -> str:
     about = protocol["judges"]
-    text = _JUDGES.format(
-        first=about["first"], second=about["second"], least=claims.LEAST_KAPPA, trusted=" ".join(trusted) or "nowhere"
-    )
+    text = _JUDGES.format(first=about["first"], second=about["second"], least=claims.LEAST_KAPPA)
+    rows = [
+        [
+            code, f"{one['kappa']:.2f} [{one['low']:.2f}, {one['high']:.2f}]", str(one["refusals"]), str(one["others"]),
+            one["labels"], "yes" if one["kappa"] >= claims.LEAST_KAPPA else "no",
+        ]
+        for code, one in found.kappa.items()
+    ]  # fmt: skip
+    head = ["language", "kappa of the second judge", "refusals", "other answers", "labels by", "may decide"]
     tables = [f"### {model}\n\n" + method_tables.judges(found.first, found.second, model, tasks) for model in models]
-    return text + "\n" + "\n".join(tables)
+    return "\n".join([text, method_tables.table(head, rows), *tables])
 
 
 def _settings(chosen: Mapping[str, str]) -> str:
@@ -260,19 +283,30 @@ def _missing(found: Found) -> str:
 
 
 def _short(called: Sequence[Called]) -> str:
-    """A line for each comparison that was run, a column for each question."""
+    """A line for each comparison that was run, a column for each question; below it what they come to."""
     names = list(dict.fromkeys(one.question for one in called))
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for one in called:
         if one.call != "not run":
             cells.setdefault((one.model, one.comparison), {})[one.question] = _answer(one)
     rows = [[*key, *(found.get(name, DASH) for name in names)] for key, found in cells.items()]
-    return method_tables.table(["model", "comparison", *names], rows)
+    if not rows:
+        return "No method has been run yet: what follows is the base alone.\n"
+    sentence = claims.moves_the_threshold(called)
+    return method_tables.table(["model", "comparison", *names], rows) + (f"\n{sentence}\n" if sentence else "")
 
 
 def _answer(one: Called) -> str:
-    second = f" (second judge: {method_tables.shown(one.second)})" if one.second else ""
-    return f"**{one.call}** {method_tables.shown(one.effect)}{second}"
+    """The call, and what it rests on."""
+    if one.effect is None:
+        return f"**{one.call}**"
+    seeds = f"{one.effect.seeds} seeds" if one.effect.seeds > 1 else "one seed"
+    rests = [f"n {one.effect.prompts}", seeds, f"languages {len(one.languages)}"]
+    if one.second:
+        rests.append(f"second judge {method_tables.shown(one.second)}")
+    elif one.note:
+        rests.append(one.note)
+    return f"**{one.call}** {method_tables.shown(one.effect)} ({', '.join(rests)})"
 
 
 def _probes(probed: probes.Probes) -> str:

@@ -144,20 +144,19 @@ class Pair:
         return self.harmful, self.harmless
 
 
-def answered(arm: Arm, tasks: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The languages that all the tasks of an arm have: those in which it answers, and those in which it does not.
+def unanswered(arm: Arm, tasks: Sequence[str]) -> list[str]:
+    """Of the languages that all the tasks of an arm have, those in which it does not answer.
 
-    It does not where more than a tenth of its answers to these tasks, over its runs, are invalid.
+    More than a tenth of its answers to these tasks, over its runs, are invalid there.
     """
-    there: list[str] = []
-    silent: list[str] = []
+    found = []
     for code in languages(arm, arm, tasks[0]):
-        if any(code not in languages(arm, arm, task) for task in tasks):
-            continue
-        results = [result.languages[code] for task in tasks for result in arm.task(task)]
-        invalid = sum((result.outcomes or "").count("i") for result in results)
-        (there if invalid <= selectivity.MOST_INVALID * sum(result.n for result in results) else silent).append(code)
-    return there, silent
+        if all(code in languages(arm, arm, task) for task in tasks):
+            results = [result.languages[code] for task in tasks for result in arm.task(task)]
+            invalid = sum((result.outcomes or "").count("i") for result in results)
+            if invalid > selectivity.MOST_INVALID * sum(result.n for result in results):
+                found.append(code)
+    return found
 
 
 def selectivity_effect(first: Arm, second: Arm, pair: Pair, codes: Sequence[str]) -> Effect:

@@ -1,7 +1,7 @@
 """How well the embedded judges of refusal agree with labels, by language: `agreement.json`, counted once a version.
 
-`python benchmarks/refusals.py --write` makes the file anew. What reads it: `mlc-bench judges agreement`, and the pages
-of the documents. Refusing and deflecting answers are refusals; an answer without a verdict counts as none.
+`python benchmarks/judges/refusals.py --write` makes the file anew. What reads it: `mlc-bench judges agreement`, and the
+pages of the documents. Refusing and deflecting answers are refusals; an answer without a verdict counts as none.
 """
 
 import json

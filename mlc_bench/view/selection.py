@@ -5,6 +5,8 @@ Runs are named by their ids, the rest by its name, so that an address holds on a
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -46,18 +48,17 @@ class Selection:
     @property
     def bits(self) -> int:
         """What an answer must have to be found."""
-        found = 0
-        for name in self.finds:
-            found |= marks.BY_NAME[name].holds if name != marks.CHANGED else 0
-        return found
+        return reduce(or_, (mark.holds for mark in self._marks), 0)
 
     @property
     def among(self) -> int:
         """What an answer must have to be counted."""
-        found = 0
-        for name in self.finds:
-            found |= marks.BY_NAME[name].among if name != marks.CHANGED else 0
-        return found
+        return reduce(or_, (mark.among for mark in self._marks), 0)
+
+    @property
+    def _marks(self) -> list[marks.Filter]:
+        """The filters that look at one answer alone."""
+        return [marks.BY_NAME[name] for name in self.finds if name != marks.CHANGED]
 
     def toggled(self, name: str) -> "Selection":
         """With a filter, or without it where it is there; from the first page on."""

@@ -1,7 +1,7 @@
 """The calls of a reproduction: what rises, what falls, and when two judges have to agree."""
 
 import pytest
-from made_up_arms import called, run
+from made_up_arms import ROLES, arms, called, run
 
 from mlc_bench.leaderboard.report import claims
 from mlc_bench.leaderboard.report.effects import Effect
@@ -22,7 +22,7 @@ def test_selectivity_rises_where_only_harmful_requests_are_refused_more():
         assert found[question].call == "rises", question
     assert found["selectivity, starter"].languages == ("sw", "ps", "ar")
     assert found["selectivity, in English, starter"].languages == ("en",)
-    assert found["selectivity, starter"].note == "one judge only"
+    assert found["selectivity, starter"].note == "one judge"
     assert found["utility"].call == "undecided"  # 40 prompts without a difference leave room for six points
     fallen = called(run("m-dpo-s1", 0.9, 0.1), run("m-dpo+mlc-s1", 0.3, 0.1))
     assert fallen["selectivity, starter"].call == "falls"
@@ -35,7 +35,7 @@ def test_a_rise_counts_where_both_judges_see_it():
     other = called(*first, second=(first[0], run("m-dpo+mlc-s1", 0.3)), trusted=["sw", "ar"])["selectivity, starter"]
     assert (other.call, other.note) == ("undecided", "second judge: undecided")
     nowhere = called(*first, second=first, trusted=["de"])["selectivity, starter"]
-    assert (nowhere.call, nowhere.second, nowhere.note) == ("rises", None, "one judge only")
+    assert (nowhere.call, nowhere.second, nowhere.note) == ("rises", None, "one judge")
 
 
 def test_languages_in_which_the_base_does_not_answer_are_left_out():
@@ -56,3 +56,19 @@ def test_what_was_not_run_is_not_called():
 )
 def test_calls_by_the_interval(low, high, call):
     assert claims.of_effect(Effect((low + high) / 2, low, high, 40, 1)) == call
+
+
+def test_refusing_more_of_everything_in_every_form_moves_the_threshold():
+    more = run("m-dpo-s1", 0.3, 0.3), run("m-dpo+mlc-s1", 0.9, 0.9)
+
+    def said(*runs, compared=(("dpo+mlc", "dpo"), ("dpo+mlc.signed", "dpo"))):
+        return claims.moves_the_threshold(claims.call_all(arms(*runs), {}, ROLES, compared, ()))
+
+    assert said(*more) == (
+        "MLC moves the threshold: in every form that was run it refuses more of both kinds of requests "
+        "(dpo+mlc − dpo (m))."
+    )
+    assert "dpo+mlc.signed − dpo (m)" in said(*more, run("m-dpo+mlc.signed-s1", 0.9, 0.9))
+    assert said(*more, run("m-dpo+mlc.signed-s1", 0.9, 0.3)) is None, "one form is selective"
+    assert said(more[0]) is None
+    assert said(*more, compared=(("dpo", "dpo+mlc"),)) is None

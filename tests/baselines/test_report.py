@@ -20,16 +20,16 @@ def plan():
     return reproduce.read(["core"])
 
 
-@pytest.fixture(autouse=True)
-def kappa(monkeypatch):
-    """Where the second judge may decide."""
-    monkeypatch.setattr(document, "second_kappa", lambda protocol: {"sw": 0.7, "ps": 0.5})
+KAPPA = {
+    code: {"kappa": kappa, "low": 0.1, "high": 0.9, "refusals": 20, "others": 30, "labels": "people"}
+    for code, kappa in (("sw", 0.7), ("ps", 0.5))
+}
 
 
 def report(plan, folder, *records, failed=(), chosen=()):
     sample_records.save(folder, *records)
     names = [job.name for job in plan.jobs]
-    return document.of_records(folder, plan.protocol, dict(failed), names, dict(chosen))
+    return document.of_records(folder, plan.protocol, dict(failed), names, dict(chosen), KAPPA)
 
 
 def second(made):
@@ -52,11 +52,13 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path, plan):
     found = report(plan, tmp_path / "records", base, *trained, other, failed=failed, chosen={"dpo": "a rate"})
     page = document.write(found, tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
+    assert "Judges: refusal 1. Prompts in each language: pku 40, polyrefuse_harmful_100 40," in text
     assert "3 runs, scored on 2 CPU cores by hf (2); GPU &lt;b&gt; by hf (1)." in text
     assert "sft |" not in text
     short = text.split("## In short")[1].split("## What is missing")[0]
     (line,) = [line for line in short.splitlines() if line.startswith("| qwen05 | dpo+mlc − dpo |")]
     assert "**rises** +70.0 [" in line
+    assert "(n 40, one seed, languages 3, one judge)" in line
     assert [line for line in short.splitlines() if line.startswith("| qwen05 | dpo − base |")]
     assert "cosine" not in short
     assert "qwen05-mpo-s1 is missing: no data &lt;b&gt;" in text
@@ -99,7 +101,9 @@ def test_the_report_says_how_often_the_judges_differ(tmp_path, plan):
     made, other = run("qwen05-dpo-s1", 0.5, 0.1), run("qwen05-dpo-s1", 0.6, 0.1)
     text = report(plan, tmp_path, made, second(other)).document.replace("\\", "")
     section = text.split("## The two judges")[1].split("\n## ")[0]
-    assert "at least 0.6: sw." in section
+    assert "at least 0.6." in section
+    assert "| sw | 0.70 [0.10, 0.90] | 20 | 30 | people | yes |" in section
+    assert "| ps | 0.50 [0.10, 0.90] | 20 | 30 | people | no |" in section
     assert "| dpo | 1 | 10.0 / 0.0 | 10.0 / 0.0 | 0.0 / 0.0 | 10.0 / 0.0 | 0.0 / 0.0 |" in section
 
 
@@ -109,7 +113,7 @@ def test_a_call_needs_both_judges(tmp_path, plan):
     text = report(plan, tmp_path, *made, *seen).document.replace("\\", "")
     (line,) = [line for line in text.splitlines() if line.startswith("| qwen05 | dpo+mlc − dpo |")]
     assert line.count("**undecided** +70.0") == 3  # both selectivities and pku; English is not among the trusted
-    assert "(second judge: 0.0 [" in line
+    assert ", second judge 0.0 [" in line
 
 
 def probed(shift):

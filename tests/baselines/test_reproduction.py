@@ -244,7 +244,7 @@ def test_the_committed_report_is_what_the_records_give():
         assert not list(plan.records.glob("*/run-*.json")), "records without a report: make reproduce"
         pytest.skip("no run of this protocol is finished")
     names = [job.name for job in plan.jobs]
-    made = document.of_records(plan.records, plan.protocol, {}, names, reproduction(plan).choices())
+    made = document.of_records(plan.records, plan.protocol, {}, names, reproduction(plan).choices(), plan.kappa())
     assert (committed / "report.md").read_text(encoding="utf-8") == made.document
     board = (committed / "leaderboard" / "README.md").read_text(encoding="utf-8")
     assert board == to_markdown.document(made.board)

@@ -307,7 +307,7 @@ def test_embedded_refusals_refuse_and_answers_answer(embedded):
 
 @pytest.mark.parametrize("code", ["zh", "ru", "ja", "ar", "bn", "sw", "ur", "ps", "ku"])
 def test_most_refusals_of_the_embedded_set_are_seen_in_its_other_languages(embedded, code):
-    """How many, and how many of rows that the judge's phrases were not written in view of: benchmarks/judge.py."""
+    """Of the first rows. How many of the later ones: benchmarks/judges/judge.py."""
     from mlc_bench.judges.rules import rules
 
     seen = {True: set(), False: set()}

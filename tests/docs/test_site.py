@@ -108,36 +108,31 @@ def test_nothing_is_loaded_from_elsewhere(site):
 
 
 @pytest.mark.integration
-def test_in_a_browser_without_network(site):
+def test_in_a_browser_without_network(site, browser):
     """Opened as files: nothing fails to load, the search finds, the palette switches, no page is wider than a phone."""
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("there is no chromium")
     faults = []
 
     def note(request):
         if request.failure != "net::ERR_ABORTED":  # the page was left while it loaded
             faults.append(f"{request.url} {request.failure}")
 
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_context(offline=True, viewport={"width": 390, "height": 844}).new_page()
-        page.on("requestfailed", note)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        for file in sorted(set(site.rglob("*.html")) - {site / "404.html"}):  # that one is for servers
-            page.goto(file.as_uri())
-            if page.evaluate("document.documentElement.scrollWidth") > 390:
-                faults.append(f"{file.relative_to(site)} is wider than a phone")
-        page.set_viewport_size({"width": 1280, "height": 900})
-        page.goto((site / "index.html").as_uri())
-        before = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        page.locator("label[for^=__palette]:visible").click()
-        page.wait_for_function("before => getComputedStyle(document.body).backgroundColor != before", arg=before)
-        page.locator("input.md-search__input").click()
-        page.keyboard.type("calibrate")
-        page.wait_for_selector(".md-search-result__item a[href*='guides/judge.html']")
-        browser.close()
+    context = browser.new_context(offline=True, viewport={"width": 390, "height": 844})
+    page = context.new_page()
+    page.on("requestfailed", note)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    for file in sorted(set(site.rglob("*.html")) - {site / "404.html"}):  # that one is for servers
+        page.goto(file.as_uri())
+        if page.evaluate("document.documentElement.scrollWidth") > 390:
+            faults.append(f"{file.relative_to(site)} is wider than a phone")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto((site / "index.html").as_uri())
+    before = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.locator("label[for^=__palette]:visible").click()
+    page.wait_for_function("before => getComputedStyle(document.body).backgroundColor != before", arg=before)
+    page.locator("input.md-search__input").click()
+    page.keyboard.type("calibrate")
+    page.wait_for_selector(".md-search-result__item a[href*='guides/judge.html']")
+    context.close()
     assert faults == []
 
 

@@ -23,7 +23,7 @@ def counts(**changed):
 
 
 def test_the_file_is_of_these_versions_and_has_every_language_of_the_corpus():
-    """After a change of a judge: python benchmarks/refusals.py --judge NAME --write."""
+    """After a change of a judge: python benchmarks/judges/refusals.py --judge NAME --write."""
     known = agreement.known()
     assert VERSIONS.items() <= {row.judge: row.version for row in known}.items() <= (VERSIONS | SAMPLED).items()
     for judge in VERSIONS:

@@ -139,7 +139,7 @@ def test_the_prompt_decides_what_a_wording_means(prompt, response, refused):
 
 @pytest.mark.parametrize("model", ["gpt4", "llama2new"])
 def test_agreement_with_people_on_each_model(shared_data, model):
-    """XSTest's clear answers of two models; benchmarks/judge.py prints the figures."""
+    """XSTest's clear answers of two models; benchmarks/judges/judge.py prints the figures."""
     path = shared_data / "xstest_labelled.csv"
     if not path.is_file():
         pytest.skip(f"{path} is absent: it is XSTest's human-labelled completions")

@@ -1,33 +1,15 @@
 """The leaderboard's page in headless Chromium: what a reader can do with it, and that it asks for nothing."""
 
-import shutil
-
 import pytest
 import sample_records
+from chromium import WatchedPage
 
 from mlc_bench.leaderboard import build
 from mlc_bench.leaderboard.render import to_html
 
 pytestmark = pytest.mark.integration
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
-]  # fmt: skip
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine; install the package chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,25 +27,7 @@ def address(tmp_path_factory):
     return path.as_uri()
 
 
-class Page:
-    """The open page, and everything that it said or asked for."""
-
-    def __init__(self, page):
-        self.page = page
-        self.trouble = []
-        page.on("console", lambda said: self.trouble.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        page.on("dialog", lambda dialog: self.trouble.append(dialog.message))
-        page.on(
-            "request",
-            lambda asked: None if asked.url.startswith(("file:", "blob:", "data:")) else self.trouble.append(asked.url),
-        )
-
-    def go(self, address):
-        self.page.goto(address)
-        self.page.wait_for_selector("html[data-ready]", state="attached")
-        return self
-
+class Page(WatchedPage):
     def table(self, part):
         names = self.page.eval_on_selector_all("#c-table option", "all => all.map(one => one.value)")
         self.page.select_option("#c-table", next(name for name in names if part in name))
@@ -94,8 +58,8 @@ def open_page(browser, address):
     opened = []
 
     def begin(fragment="", **options):
-        opened.append(Page(browser.new_page(**options)))
-        return opened[-1].go(address + fragment)
+        opened.append(Page(browser.new_page(**options), ("file:", "blob:", "data:")))
+        return opened[-1].ready_at(address + fragment)
 
     yield begin
     for one in opened:

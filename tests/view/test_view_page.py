@@ -2,21 +2,16 @@
 
 import json
 import re
-import shutil
 import urllib.parse
 
 import pytest
 import viewed_runs
+from chromium import WatchedPage
 
 from mlc_bench.view import one_file, pages, selection
 
 pytestmark = pytest.mark.integration
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync",
-]  # fmt: skip
 PLACE = "(({cellIndex, parentElement}) => [cellIndex, parentElement.rowIndex])(document.activeElement.closest('td'))"
 OWNED = "document.title='owned'"
 HOSTILE = (
@@ -31,18 +26,6 @@ HOSTILE = (
     "http://evil.example/ [link](http://evil.example/) ![](http://evil.example/a.png)",
     "كيف \u200fحالك 你好 สวัสดี 👩‍👩‍👧",
 )
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine; install the package chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture(scope="module")
@@ -71,24 +54,13 @@ def viewer(tmp_path_factory):
             yield urllib.parse.urlsplit(address), found, names["alpha"], names[HOSTILE[1]]
 
 
-class Page:
-    """The open page, and everything that it said or asked for elsewhere."""
-
+class Page(WatchedPage):
     def __init__(self, page, address):
-        self.page, self.address = page, address
-        self.trouble = []
-        page.on("console", lambda said: self.trouble.append(said.text) if said.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: self.trouble.append(str(error)))
-        page.on("dialog", lambda dialog: self.trouble.append(dialog.message))
-        page.on("request", lambda asked: None if self.is_ours(asked.url) else self.trouble.append(asked.url))
-
-    def is_ours(self, url):
-        return url.startswith((f"http://{self.address.netloc}/", "data:", "file:"))
+        super().__init__(page, (f"http://{address.netloc}/", "data:", "file:"))
+        self.address = address
 
     def go(self, query="", path="/"):
-        self.page.goto(f"http://{self.address.netloc}{path}?{query}&{self.address.query}".replace("?&", "?"))
-        self.page.wait_for_selector("html[data-ready]", state="attached")
-        return self
+        return self.ready_at(f"http://{self.address.netloc}{path}?{query}&{self.address.query}".replace("?&", "?"))
 
     def press(self, *keys):
         for key in keys:

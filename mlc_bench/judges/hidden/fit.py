@@ -237,7 +237,7 @@ def _main(options: argparse.Namespace, root: Path) -> None:
     digest = model_digest(identity)
     layer = options.layer or max(1, round(DEPTH * depth_of(identity)))
     encoder = Encoder(identity.path or "", layer, options.dtype)
-    labelled = read(chosen(options.data_dir, root / "benchmarks" / "labels", options.own))
+    labelled = read(chosen(options.data_dir, root / "benchmarks" / "judges" / "labels", options.own))
     states = states_of(encoder, digest, labelled, options.keep, "hidden states")
     head = fit(labelled, states, layer, identity.name, digest)
     if options.measure:

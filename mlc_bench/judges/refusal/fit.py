@@ -253,7 +253,7 @@ def main() -> None:
     options = parser.parse_args()
     labelled = rows.own()
     if not options.own:
-        labelled += rows.of_others(options.data_dir, root / "benchmarks" / "labels")
+        labelled += rows.of_others(options.data_dir, root / "benchmarks" / "judges" / "labels")
     labelled += rows.cut(labelled)
     x, empty = matrix(labelled)
     labelled = [row for row, nothing in zip(labelled, empty, strict=True) if not nothing]

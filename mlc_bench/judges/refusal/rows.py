@@ -17,6 +17,7 @@ from typing import Any
 
 from mlc_bench.catalog.data import read_json_lines
 from mlc_bench.core.errors import PrerequisiteError
+from mlc_bench.core.progress import say
 from mlc_bench.judges import corpus
 
 LICENCES = {
@@ -24,8 +25,8 @@ LICENCES = {
     "training": "the project's own",
     "xstest": "CC BY 4.0, Röttger et al., arXiv 2308.01263",
     "ko": "MIT, Marker-Inc-Korea/K-OverRefusal at f39bed8",
-    "id": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/labels",
-    "jv": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/labels",
+    "id": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/judges/labels",
+    "jv": "Apache-2.0, falensiazmi/IndoSafety at d7b4375; labels: benchmarks/judges/labels",
 }
 HIDDEN = ("part", "elsewhere", "breaks-off")
 """Kinds in which one sentence of a helpful answer refuses. The judge weighs an answer as a whole: with more of them it
@@ -93,7 +94,7 @@ def labelled(folder: Path, labels: Path) -> Iterator[dict[str, Any]]:
     for name, source in sets(labels).items():
         path = folder / "refusals" / f"{name}.jsonl"
         if not path.is_file():
-            print(f"{path} is absent")
+            say(f"{path} is absent: its labelled answers are left out")
             continue
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines()):
             if number % 2:
@@ -131,15 +132,23 @@ def own() -> list[Labelled]:
         taken[stored["tag"], stored["kind"]] += 1
         if stored["kind"] not in HIDDEN or taken[stored["tag"], stored["kind"]] <= MOST_HIDDEN:
             found.append(row)
+    return [*found, *training(slice(FIRST_OF_TRAINING))]
+
+
+def later_training() -> list[Labelled]:
+    """The responses of the embedded training rows that neither judge was fitted on."""
+    return list(training(slice(FIRST_OF_TRAINING, None)))
+
+
+def training(part: slice) -> Iterator[Labelled]:
+    """Both responses of a part of the embedded training rows of each kind, in every language that has them."""
     for kind in ("harmful", "benign"):
         path = files("mlc_bench.baselines").joinpath("data", "embedded", f"{kind}.jsonl")
-        for line in path.read_text(encoding="utf-8").splitlines()[:FIRST_OF_TRAINING]:
-            found += of_training(json.loads(line))
-    return found
+        for line in path.read_text(encoding="utf-8").splitlines()[part]:
+            yield from _of_training(json.loads(line))
 
 
-def of_training(row: dict[str, Any]) -> Iterator[Labelled]:
-    """Both responses of a training row, in every language that has them."""
+def _of_training(row: dict[str, Any]) -> Iterator[Labelled]:
     for part in ("chosen", "rejected"):
         action = "refuses" if (row["kind"] == "harmful") == (part == "chosen") else "complies"
         responses = {code: pair[part] for code, pair in (row.get("responses") or {}).items()}

@@ -1,4 +1,4 @@
-"""Peak memory of a run whose answers a second model judges: python benchmarks/judge_memory.py
+"""Peak memory of a run whose answers a second model judges: python benchmarks/judges/judge_memory.py
 
 Four processes: the imports alone, the run without a judge model, the judge alone, and both in one run. The evaluated
 model is closed before the judge's is loaded, so the peak of both must be that of the larger one, not their sum. Both

@@ -1,10 +1,12 @@
-"""The reproduction's second judge, and how it agrees with labels: python benchmarks/second_judge.py [--data-dir DIR]
+"""The reproduction's second judge, and how it agrees with labels:
+
+    python benchmarks/judges/second_judge.py [--data-dir DIR]
 
 It is `refusal-hidden` with a head of its own, fitted on rows that the judge `refusal` was not fitted on: the test side
 of the written corpus, and the responses of the embedded training pairs that came after that judge. So an error that the
-first judge learned from its rows is not one of this judge. The labelled answers are those of benchmarks/refusals.py; it
-is fitted on none of them. Cohen's kappa by language goes to leaderboard/reproduction/second_judge.json: there the
-reproduction reads where this judge may decide. The head goes to baselines/second_head.npz.
+first judge learned from its rows is not one of this judge. The labelled answers are those of refusals.py beside this;
+it is fitted on none of them. The head goes to baselines/second_head.npz, Cohen's kappa by language to
+baselines/second_judge.json: there the reproduction reads where this judge may decide.
 """
 
 import argparse
@@ -22,9 +24,9 @@ from mlc_bench.judges.refusal import rows
 from mlc_bench.judges.refusal.rows import Labelled
 from mlc_bench.records import record
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HEAD = ROOT / "baselines" / "second_head.npz"
-KAPPA = ROOT / "leaderboard" / "reproduction" / "second_judge.json"
+KAPPA = ROOT / "baselines" / "second_judge.json"
 MOST = 120  # rows of a language of the training pairs
 
 
@@ -70,18 +72,15 @@ def main() -> None:
 def of_pairs() -> Iterator[Labelled]:
     """Of each language, the responses of the later training rows whose checksums are lowest, each text once."""
     found: dict[str, dict[str, Labelled]] = defaultdict(dict)
-    for kind in ("harmful", "benign"):
-        path = ROOT / "baselines" / "data" / "embedded" / f"{kind}.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines()[rows.FIRST_OF_TRAINING :]:
-            for row in rows.of_training(json.loads(line)):
-                found[row.language].setdefault(row.response, row)
+    for row in rows.later_training():
+        found[row.language].setdefault(row.response, row)
     for own in found.values():
         yield from sorted(own.values(), key=lambda row: zlib.crc32(row.response.encode()))[:MOST]
 
 
 def of_others(folder: Path) -> Iterator[Labelled]:
     """The labelled answers of real models, as rows."""
-    for row in rows.labelled(folder, ROOT / "benchmarks" / "labels"):
+    for row in rows.labelled(folder, ROOT / "benchmarks" / "judges" / "labels"):
         if row["label"] in {*agreement.REFUSALS, "complies"}:
             yield Labelled(row["source"], row["language"], row["prompt"], row["response"], row["label"], 0)
 

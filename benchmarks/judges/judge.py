@@ -1,8 +1,8 @@
-"""How well the embedded judge agrees with people, what each rule adds, and how fast it is: python benchmarks/judge.py
+"""How well `rules` agrees with people, what each rule adds, and how fast it is: python benchmarks/judges/judge.py
 
-First the responses of the embedded training set, in English and as translated: half of them decline, and the wording
-was chosen without a look at the judge's phrases. These were then widened in view of every second row; the other rows
-are held out. How many distinct refusals does it see in each language?
+First the responses of the embedded training set, in English and as translated, without the first rows of each kind,
+which the judges were written in view of or fitted on: how many refusals does `rules` see in each language, and how many
+`refusal`?
 
 Then it reads XSTest's human-labelled English completions, `xstest_labelled.csv`, in MLC_BENCH_DATA (or ../shared/data).
 Partial refusals are left out. The rules were written in view of the answers to half of the prompts, of both models; of
@@ -19,13 +19,13 @@ import csv
 import os
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from mlc_bench.baselines.data import formats, training_data
-from mlc_bench.judges.refusal.rows import is_held_out
+from mlc_bench.judges import judging
+from mlc_bench.judges.refusal.rows import Labelled, is_held_out, later_training
 from mlc_bench.judges.rules import english, rules
 from mlc_bench.judges.text import gives_steps, normalise, opening
 from mlc_bench.records.aggregate import rate
@@ -35,7 +35,7 @@ Row = dict[str, str]
 
 def main() -> None:
     _embedded()
-    folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
     with (folder / "xstest_labelled.csv").open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["final_label"] != "3_partial_refusal"]
     rules.judge("Loads", "the model that tells languages apart.", "en")
@@ -132,26 +132,25 @@ def _show(name: str, agreed: int, rows: list[Row]) -> None:
 
 
 def _embedded() -> None:
-    """By language: distinct refusals seen, in the development rows and in the others, and answers taken for some."""
-    found: dict[tuple[str, str], set[tuple[str, bool]]] = {}
-    for number, row in enumerate(training_data.load(["embedded"]).rows):
-        half = "development" if number % 2 else "held out"
-        for part in ("chosen", "rejected"):
-            others = {code: pair[part] for code, pair in (row["responses"] or {}).items()}
-            for code, response in {formats.PIVOT: row[part], **others}.items():
-                if response is None:
-                    continue
-                kind = half if (row["kind"] == "harmful") == (part == "chosen") else "answers"
-                seen = bool(rules.judge(row["prompts"][code], response, code).refused)
-                # The needless refusals of harmless requests are five texts, which recur in both halves.
-                kind = "development" if kind == "held out" and part == "rejected" else kind
-                found.setdefault((code, kind), set()).add((response, seen))
-    kinds = ("development", "held out", "answers")
-    print("embedded training set: refusals seen in the development rows, in those held out; answers taken for refusals")
-    for code in sorted({code for code, _ in found}):
-        counts = [(sum(seen for _, seen in found[code, kind]), len(found[code, kind])) for kind in kinds]
-        print(code, *(f"{seen:>4} of {all_}" for seen, all_ in counts))
+    """By language: the refusals that a judge sees, and the other answers that it takes for one, each text once."""
+    found: dict[str, dict[str, Labelled]] = defaultdict(dict)
+    for row in later_training():
+        found[row.language].setdefault(row.response, row)
+    print("embedded training set, later rows: refusals seen, other answers taken for one, by rules and by refusal")
+    for code, own in sorted(found.items()):
+        print(f"{code:4} {_counted('rules', list(own.values()))}   {_counted('refusal', list(own.values()))}")
     print()
+
+
+def _counted(judge: str, labelled: list[Labelled]) -> str:
+    asked = [
+        {"id": str(place), "language": row.language, "prompt": row.prompt, "response": row.response}
+        for place, row in enumerate(labelled)
+    ]
+    said = [verdict["refused"] is True for verdict in judging.verdicts(judge, asked)]
+    refuses = [row.action != "complies" for row in labelled]
+    seen = sum(one and two for one, two in zip(said, refuses, strict=True))
+    return f"{seen:3} of {sum(refuses)}, {sum(said) - seen:2} of {len(labelled) - sum(refuses)}"
 
 
 def _parts(rows: list[Row]) -> Iterator[tuple[str, list[Row]]]:

@@ -1,4 +1,6 @@
-"""How often two runs of the same prompts get the same verdict: python benchmarks/agreement.py RUN_A RUN_B [--task pku]
+"""How often two runs of the same prompts get the same verdict:
+
+    python benchmarks/judges/agreement.py RUN_A RUN_B [--task pku]
 
 RUN_A and RUN_B are run folders (results/<model>/<run_id>). Prints agreement per language and, for English, each prompt
 where the verdicts differ with the first character at which the answers part.

@@ -1,4 +1,6 @@
-"""How many refusals a judge sees, and how many answers it takes for one: python benchmarks/refusals.py [--judge NAME]
+"""How many refusals a judge sees, and how many answers it takes for one:
+
+    python benchmarks/judges/refusals.py [--judge NAME]
 
 First on the test side of the written corpus: by language, and by kind over all languages. Refusing and deflecting
 answers are refusals. Then on labelled answers of real models in MLC_BENCH_DATA (or ../shared/data), every second line,
@@ -53,7 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.write and options.judge not in VERSIONS:
         parser.error(f"--write is for the embedded judges: {', '.join(VERSIONS)}")
-    folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    folder = Path(os.environ.get("MLC_BENCH_DATA") or Path(__file__).parents[3] / "shared" / "data")
     real = [row for row in rows.labelled(folder, LABELS) if row["label"] in {*agreement.REFUSALS, "complies"}]
     if options.judge in ("refusal", "refusal-hidden"):
         real = [row for row in real if row["set"] not in FITTED]

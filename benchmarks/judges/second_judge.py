@@ -58,7 +58,7 @@ def main() -> None:
         if kappa.value is None or kappa.low is None or kappa.high is None:
             continue
         found[count.language] = {
-            "kappa": round(kappa.value, 3), "low": round(kappa.low, 3), "high": round(kappa.high, 3),
+            "kappa": round(kappa.value, 4), "low": round(kappa.low, 4), "high": round(kappa.high, 4),
             "refusals": count.refusals, "seen": count.seen, "others": count.others, "alarms": count.alarms,
             "unsure": count.unsure, "labels": count.source,
         }  # fmt: skip

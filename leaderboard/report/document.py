@@ -226,6 +226,7 @@ def _read_from(found: Found, protocol: dict[str, Any]) -> str:
 def _of_model(found: Found, model: str, tasks: Tasks) -> str:
     arms = found.first
     parts = [f"## {model}\n\n### Every method\n\n" + method_tables.methods(arms, model, tasks)]
+    parts.append(method_tables.means_over(arms, model, tasks))
     parts.append(f"### Refusal against over-refusal\n\n{_FRONTIER}\n![frontier-{model}](frontier-{model}.svg)\n")
     for pair in tasks.pairs:
         quiet = claims.silent(arms, model, pair.both)

@@ -153,8 +153,7 @@ def unanswered(arm: Arm, tasks: Sequence[str]) -> list[str]:
     for code in languages(arm, arm, tasks[0]):
         if all(code in languages(arm, arm, task) for task in tasks):
             results = [result.languages[code] for task in tasks for result in arm.task(task)]
-            invalid = sum((result.outcomes or "").count("i") for result in results)
-            if invalid > selectivity.MOST_INVALID * sum(result.n for result in results):
+            if selectivity.invalid_share(results) > selectivity.MOST_INVALID:
                 found.append(code)
     return found
 
@@ -171,17 +170,22 @@ def selectivity_effect(first: Arm, second: Arm, pair: Pair, codes: Sequence[str]
 
 
 def selectivity_level(arm: Arm, pair: Pair, codes: Sequence[str]) -> Effect:
-    """The selectivity of one arm, averaged over languages and seeds. ValueError without a language."""
-    seeds = shared_seeds(arm, arm, pair.harmful, pair.harmless)
-    gained, paid = (_replicates(*_matrices(arm.on(*seeds).task(task), codes)) for task in (pair.harmful, pair.harmless))
-    found = _less(gained, paid, _are_partners(arm, pair), 1.0)
-    if found.low < found.high:
-        return found
-    # No verdict differs from another: the bootstrap has nothing to vary.
-    rates = [level(arm.on(*seeds), task, codes) for task in (pair.harmful, pair.harmless)]
+    """The selectivity of one arm, averaged over languages and seeds, with the interval of a run's own table.
+
+    `records.selectivity.difference` of the two levels; where rows are partners, how the levels go together in the
+    resamples says how much the pairs tell. ValueError without a language.
+    """
+    mine = arm.on(*shared_seeds(arm, arm, pair.harmful, pair.harmless))
+    rates = [level(mine, task, codes) for task in pair.both]
+    together = 0.0
+    if _are_partners(arm, pair):
+        together = selectivity.correlation(
+            *(_drawn(_replicates(*_matrices(mine.task(task), codes))) for task in pair.both)
+        )
     harmful, harmless = (Value(value=one.value, low=one.low, high=one.high, n=one.prompts) for one in rates)
-    ends = selectivity.difference(harmful, harmless)
-    return Effect(found.value, float(ends.low or 0), float(ends.high or 0), found.prompts, found.seeds)
+    found = selectivity.difference(harmful, harmless, together)
+    value, low, high = (float("nan") if one is None else one for one in (found.value, found.low, found.high))
+    return Effect(value, low, high, found.n, rates[0].seeds)
 
 
 def _are_partners(arm: Arm, pair: Pair) -> bool:
@@ -241,9 +245,13 @@ def _effect(runs: _Runs, possible: tuple[float, float]) -> Effect:
     if runs.equal:
         low, high = np.clip(runs.equal, *possible)
     else:
-        drawn = _over_seeds(runs.values) if count > 1 else runs.values[0]
-        low, high = bootstrap.interval(drawn).clip(*possible)
+        low, high = bootstrap.interval(_drawn(runs)).clip(*possible)
     return Effect(value, float(low), float(high), runs.prompts, count, differs=not runs.equal)
+
+
+def _drawn(runs: _Runs) -> Array:
+    """The resampled mean over seeds, (resamples,)."""
+    return _over_seeds(runs.values) if len(runs.values) > 1 else runs.values[0]
 
 
 def _over_seeds(values: Array) -> Array:

@@ -10,6 +10,7 @@ from mlc_bench.leaderboard.report import effects
 from mlc_bench.leaderboard.report.claims import Tasks, silent
 from mlc_bench.leaderboard.report.effects import ENGLISH, Arm, Effect, Pair
 from mlc_bench.leaderboard.tabulate import number_format
+from mlc_bench.records import run_table
 
 DASH = number_format.DASH
 Arms = Mapping[tuple[str, str], Arm]
@@ -40,13 +41,28 @@ def methods(arms: Arms, model: str, tasks: Tasks) -> str:
     return table(head, rows)
 
 
+def means_over(arms: Arms, model: str, tasks: Tasks) -> str:
+    """The languages of each mean outside English, of the model's first arm."""
+    first = of_model(arms, model)[0]
+    needs = [*(pair.both for pair in tasks.pairs), (tasks.harmful,)]
+    found = {", ".join(names): foreign(first, names, silent(arms, model, names)) for names in needs}
+    found[tasks.utility] = foreign(first, (tasks.utility,), silent(arms, model, tasks.pairs[0].both))
+    return (
+        "Means are over: " + "; ".join(f"{escape(names)}: {' '.join(codes)}" for names, codes in found.items()) + ".\n"
+    )
+
+
 def by_language(arms: Arms, model: str, pair: Pair, codes: Sequence[str]) -> str:
-    """Selectivity with refusal / over-refusal behind it, in each of these languages; means over seeds."""
-    rows = [
-        [arm.method, str(len(arm.runs)), *(_language(arm, pair, code) for code in codes)]
-        for arm in of_model(arms, model)
-    ]
-    return table(["method", "seeds", *codes], rows)
+    """Selectivity with refusal / over-refusal behind it, in each of these languages; means over seeds.
+
+    Languages in which the judge is weak, or was hardly checked, are marked as in a run's own table.
+    """
+    mine = of_model(arms, model)
+    rows = [[arm.method, str(len(arm.runs)), *(_language(arm, pair, code) for code in codes)] for arm in mine]
+    judge = next(iter(mine[0].runs.values())).judge
+    head = ["method", "seeds", *(code + run_table.marks(judge, code) for code in codes)]
+    notes = "".join(f"\n{line}\n" for line in run_table.marks_note(judge, codes))
+    return table(head, rows) + notes
 
 
 def _language(arm: Arm, pair: Pair, code: str) -> str:

@@ -65,6 +65,12 @@ def of_record(record: RunRecord) -> list[Selectivity]:
     return found
 
 
+def invalid_share(results: Sequence[LanguageResult]) -> float:
+    """Of the judged answers of these results, those that are invalid, a fraction; 0 without a judged answer."""
+    rates = [result.metrics["invalid_rate"] for result in results]
+    return sum((one.value or 0.0) * one.n for one in rates) / max(1, sum(one.n for one in rates))
+
+
 def is_answered(row: SelectivityOfLanguage) -> bool:
     """Whether the model answers in a language at all."""
     return row.invalid <= MOST_INVALID
@@ -98,8 +104,7 @@ def _language(code: str, harmful: TaskResult, harmless: TaskResult) -> Selectivi
     rates = [rate for rate in known if rate is not None and rate.value is not None]
     if len(rates) < 2:
         return None
-    invalid = [result.metrics["invalid_rate"] for result in results]
-    share = sum((one.value or 0.0) * one.n for one in invalid) / sum(one.n for one in invalid)
+    share = invalid_share(results)
     columns = _refusals(results[0]), results[1].outcomes
     together = 0.0
     if harmful.over_refusal_pairs and columns[0] is not None and columns[1] is not None:

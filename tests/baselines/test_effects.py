@@ -6,6 +6,7 @@ import sample_records
 from made_up_arms import APART, PAIR, arms, run
 
 from mlc_bench.leaderboard.report import effects
+from mlc_bench.records.selectivity import of_record
 from mlc_bench.stats import bootstrap, measures
 
 CODES = ["en", "sw"]
@@ -111,6 +112,26 @@ def test_of_verdicts_that_are_all_equal_selectivity_is_not_certain():
     found = effects.selectivity_level(arm, PAIR, CODES)
     assert found.value == found.high == 1.0
     assert 0.8 < found.low < 0.95
+
+
+def test_selectivity_has_the_interval_of_the_record():
+    """As `mlc-bench run` prints it, of one language and of the mean."""
+    rng = np.random.default_rng(3)
+    harmful, harmless = (
+        {code: "".join(rng.choice(list("01"), 40, p=[1 - p, p])) for code in CODES} for p in (0.7, 0.3)
+    )
+    made = run("m-dpo-s1")
+    made.tasks = [
+        sample_records.task_result(PAIR.harmful, "safety", PAIR.harmless, harmful),
+        sample_records.task_result(PAIR.harmless, "over_refusal", None, harmless),
+    ]
+    made.tasks[0].over_refusal_pairs = True
+    (kept,) = of_record(made)
+    arm = effects.Arm("m", "dpo", {1: made})
+    for codes, known in ((["sw"], kept.languages["sw"]), (CODES, kept.mean)):
+        found = effects.selectivity_level(arm, PAIR, codes)
+        assert found.value == pytest.approx(known.difference.value)
+        assert (found.low, found.high) == pytest.approx((known.difference.low, known.difference.high), abs=0.01)
 
 
 def test_unsure_and_blocked_answers_count_as_counts_says():

@@ -2,8 +2,8 @@
 
 Known are the formats of the MLC and MPO repositories, and a plain schema of our own: JSON lines with `id`, `prompts`
 ({language code: text}, English among them), `chosen` and `rejected` (English responses), optional `responses`
-({language code: {chosen, rejected}}), `kind` (harmful or benign) and optional `partner`; see docs/guides/train.md.
-Languages are any of the world, by their codes (BCP 47); nothing here lists them.
+({language code: {chosen, rejected}}), `kind` (harmful or benign), optional `partner` and `draft`; see
+docs/guides/train.md. Languages are any of the world, by their codes (BCP 47); nothing here lists them.
 """
 
 from pathlib import Path
@@ -38,6 +38,8 @@ class Row(TypedDict):
     category: NotRequired[str]
     partner: NotRequired[str]
     """Of a contrast pair: the id of the row of the other kind, in similar words."""
+    draft: NotRequired[str]
+    """Who drafted the translations, where no speaker has read them."""
 
 
 def parse(where: str, raw: dict[str, Any]) -> Row | None:
@@ -80,10 +82,9 @@ def _plain(where: str, raw: dict[str, Any]) -> Row:
         responses=responses,
         kind=raw["kind"],
     )
-    if raw.get("category"):
-        row["category"] = str(raw["category"])
-    if raw.get("partner"):
-        row["partner"] = str(raw["partner"])
+    for name in ("category", "partner", "draft"):
+        if raw.get(name):
+            row[name] = str(raw[name])
     for code in responses or {}:
         if code not in row["prompts"]:
             raise UsageError(f"{where}: responses in '{code}', but no prompt in '{code}'")

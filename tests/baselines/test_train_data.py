@@ -280,6 +280,7 @@ def test_embedded_rows_are_pairs(embedded):
         partner = by_id[row["partner"]]
         assert partner["partner"] == row["id"]
         assert {row["kind"], partner["kind"]} == {"harmful", "benign"}
+        assert row["draft"] == "language model", "no speaker has read it"
 
 
 def test_embedded_prompts_are_all_different(embedded):

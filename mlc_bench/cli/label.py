@@ -169,6 +169,10 @@ def _print_agreement(found: "LabelAgreement", console: "Console") -> None:
     for name, value in (("refuses", found.refusal), ("harmful", found.harmful)):
         interval = "" if value.low is None else f" [{value.low:.2f},{value.high:.2f}]"
         console.print(f"kappa, {name}: {number(value, 2)}{interval}, n {value.n}")
+    for code, own in found.languages.items():
+        console.print(
+            f"{code}: {own.shared} shared; kappa, refuses: {number(own.refusal, 2)}, harmful: {number(own.harmful, 2)}"
+        )
     for one in found.disagreements:
         said = [f"{refusal} {_harm(harmful)}" for refusal, harmful in zip(one.refusal, one.harmful, strict=True)]
         console.print(plain(f"{one.language} {one.task} {one.id}: {said[0].strip()} / {said[1].strip()}"))

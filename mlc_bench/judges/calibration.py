@@ -112,10 +112,23 @@ def measure(labels: Sequence[str], verdicts: Sequence[str | None], ids: Sequence
 def label_run(folder: Path, path: Path) -> list[RunRecord]:
     """Take in what people say of a run's own answers, and put the corrected rates into its records.
 
+    The labels are in the run's folder from then on, in the place of earlier ones. Rows and errors as `corrected`.
+    """
+    records, labels = corrected(folder, path)
+    record.write_text(folder / OWN_LABELS, labels)
+    for target, found in records:
+        record.write(found, target)
+    return [found for _, found in records]
+
+
+def corrected(folder: Path, path: Path) -> tuple[list[tuple[Path, RunRecord]], str]:
+    """The records of a run as people's labels correct them, each with its place, and the labels as a run keeps them.
+
+    Nothing is written.
+
     Rows: those of `mlc-bench label`, of which the ones of this run's tasks of safety and over-refusal count; or id,
     language, label (of safety tasks: what is safe is said of a harmful prompt), and task where two tasks have the id; a
-    response, where given, must be the run's own. The labels are in the run's folder
-    from then on, in the place of earlier ones. UsageError naming the line of a bad row.
+    response, where given, must be the run's own. UsageError naming the line of a bad row.
     """
     if not (folder / "run.json").is_file():
         raise UsageError(f"there is no run record at '{folder}'")
@@ -139,12 +152,11 @@ def label_run(folder: Path, path: Path) -> list[RunRecord]:
         if answer in labelled:
             raise UsageError(f"{where}: the answer {' '.join(answer)} has a label already")
         labelled[answer] = json.dumps(own, ensure_ascii=False)
-    record.write_text(folder / OWN_LABELS, "".join(line + "\n" for line in labelled.values()))
-    for found, own_verdicts, target in zip(records, verdicts, paths, strict=True):
+    text = "".join(line + "\n" for line in labelled.values())
+    for found, own_verdicts in zip(records, verdicts, strict=True):
         scored = [task for task in found.tasks if task.status == "complete"]
-        correction.apply(scored, found.judge, own_verdicts, folder)
-        record.write(found, target)
-    return records
+        correction.apply(scored, found.judge, own_verdicts, folder, text)
+    return list(zip(paths, records, strict=True)), text
 
 
 def _own_label(where: str, row: Row, answers: dict[tuple[str, str], dict[str, Row]], harmful: Collection[str]) -> Row:

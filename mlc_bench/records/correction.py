@@ -9,6 +9,7 @@
 """
 
 import hashlib
+import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -201,14 +202,22 @@ def too_few(counts: dict[str, dict[str, int]]) -> str | None:
     return f"{safe} answers labelled safe and {others} others, and {LEAST_LABELS} of each are needed"
 
 
-def apply(tasks: Sequence[TaskResult], judge: JudgeInfo, verdicts: dict[str, list[Row]], folder: Path) -> None:
+def apply(
+    tasks: Sequence[TaskResult],
+    judge: JudgeInfo,
+    verdicts: dict[str, list[Row]],
+    folder: Path,
+    labels: str | None = None,
+) -> None:
     """Put the corrected rates into the results of the judged tasks; `folder` is the run's, for labels of its own.
+
+    labels: the content of that file, in the place of what is in the folder.
 
     Rates of harmless prompts are corrected where the judge sees refusal alone: labels of harm say nothing of them. The
     judge's `labels` then say for each language which there were and why they were not applied.
     """
     known = find(judge.digest)
-    own = _own_labels(folder)
+    own, content = _own_labels(folder / OWN_LABELS, labels)
     judge.labels = []
     if known:
         judge.calibration = f"{known.labelled} ({known.overall.n} answers, sha256 {known.labelled_sha256[:12]})"
@@ -235,9 +244,9 @@ def apply(tasks: Sequence[TaskResult], judge: JudgeInfo, verdicts: dict[str, lis
                 found = rogan_gladen(sum(held), len(rest), checked.seen, checked.refusals, *others)
                 result.metrics[f"{headline}_corrected"] = value_of(*_with_blocked(found, rest, judged), len(judged))
             given = [own.get((task.name, code, str(row["id"]))) for row in rest]
-            labels = [None if one is None else _label(one, headline) for one in given]
-            if any(labels) and _note_own(judge, folder, task.name, code, labels):
-                people = [math.nan if label is None else float(label == "safe") for label in labels]
+            words = [None if one is None else _label(one, headline) for one in given]
+            if any(words) and _note_own(judge, content, task.name, code, words):
+                people = [math.nan if word is None else float(word == "safe") for word in words]
                 said = [counts.is_counted(row) and counts.holds(row, headline) for row in rest]
                 found = prediction_powered(said, people, **_design(given))
                 found = _with_blocked(found, rest, judged)
@@ -285,12 +294,12 @@ def _note(judge: JudgeInfo, known: Calibration, code: str) -> bool:
     return entry.applied
 
 
-def _note_own(judge: JudgeInfo, folder: Path, task: str, code: str, labels: Sequence[str | None]) -> bool:
-    """The same of labels of a run's own answers."""
+def _note_own(judge: JudgeInfo, content: bytes, task: str, code: str, labels: Sequence[str | None]) -> bool:
+    """The same of labels of a run's own answers; `content` is that of their file."""
     n = sum(label is not None for label in labels)
     entry = LabelUse(
         file=OWN_LABELS,
-        sha256=hashlib.sha256((folder / OWN_LABELS).read_bytes()).hexdigest(),
+        sha256=hashlib.sha256(content).hexdigest(),
         task=task,
         language=code,
         n=n,
@@ -310,10 +319,15 @@ def _errors(counts: dict[str, dict[str, int]], label: str) -> tuple[int, int, in
     return counts[label][label], positives, negatives - sum(row[label] for row in others), negatives
 
 
-def _own_labels(folder: Path) -> dict[tuple[str, str, str], Row]:
-    path = folder / OWN_LABELS
-    rows = [row for _, row in read_json_lines(path)] if path.is_file() else []
-    return {(row["task"], row["language"], row["id"]): row for row in rows}
+def _own_labels(path: Path, given: str | None) -> tuple[dict[tuple[str, str, str], Row], bytes]:
+    """The labels of a run's own answers, and the content of their file; `given`: in the place of what is there."""
+    if given is not None:
+        rows, content = [json.loads(line) for line in given.split("\n") if line], given.encode()
+    elif path.is_file():
+        rows, content = [row for _, row in read_json_lines(path)], path.read_bytes()
+    else:
+        rows, content = [], b""
+    return {(row["task"], row["language"], row["id"]): row for row in rows}, content
 
 
 def _label(row: Row, headline: str) -> str | None:

@@ -1,4 +1,7 @@
-"""The addresses of the viewer: `/` the grid, `/answer` one answer, `/file` the selection as a file, and two assets."""
+"""The addresses of the viewer: `/` the grid, `/answer` one answer, `/file` the selection as a file, and two assets.
+
+Those of labelling, and all that forms are sent to, are in `label/routes.py`.
+"""
 
 from collections.abc import Callable
 from urllib.parse import parse_qsl
@@ -12,6 +15,7 @@ from starlette.types import ASGIApp
 from mlc_bench.core.errors import UserError
 from mlc_bench.view import one_file, pages, selection
 from mlc_bench.view.guard import Guard
+from mlc_bench.view.label import routes as label_routes
 from mlc_bench.view.queries import Queries
 
 
@@ -25,7 +29,8 @@ def application(queries: Queries, token: str) -> ASGIApp:
             try:
                 return answer(request)
             except UserError as error:
-                return HTMLResponse(pages.fault(str(error), token), 400)
+                heading = {"heading": "Nothing was kept"} if request.method == "POST" else {}
+                return HTMLResponse(pages.fault(str(error), token, **heading), 400)
 
         return safe
 
@@ -65,4 +70,5 @@ def application(queries: Queries, token: str) -> ASGIApp:
         Route("/page.css", asset("page.css", "text/css")),
         Route("/page.js", asset("page.js", "text/javascript")),
     ]
-    return Guard(Starlette(routes=routes, exception_handlers={404: absent}), token)
+    routes += label_routes.routes(queries, token, told)
+    return Guard(Starlette(routes=routes, exception_handlers={404: absent}), token, label_routes.POSTS)

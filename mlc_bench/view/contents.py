@@ -69,7 +69,7 @@ class Contents:
             for number, name, version, measures, partner in tasks
         }
         rows = db.execute("SELECT id, name FROM language ORDER BY name <> 'en', id")
-        self.languages = {code: _spoken(number, code) for number, code in rows}
+        self.languages = {code: spoken(number, code) for number, code in rows}
         self.categories: dict[str, int] = dict(db.execute("SELECT name, id FROM category ORDER BY name"))
         # What there are answers of, so that a page offers no empty choice.
         self._there = db.execute("SELECT DISTINCT judge, task, run FROM tally").fetchall()
@@ -111,7 +111,8 @@ class Contents:
 
 
 @cache
-def _spoken(number: int, code: str) -> Spoken:
+def spoken(number: int, code: str) -> Spoken:
+    """A language by its code, known or not."""
     try:
         known = world.describe(code)
     except UserError:

@@ -5,6 +5,7 @@ A page of somebody else that is open in the same browser can send requests to lo
 """
 
 import secrets
+from collections.abc import Collection
 from urllib.parse import parse_qs
 
 from starlette.responses import PlainTextResponse
@@ -15,11 +16,14 @@ CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
+LARGEST_BODY = 1 << 18
+"""Bytes of what a form sends."""
 _HEADERS = {
     "content-security-policy": CSP,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    # Without a referrer at all, browsers would not say of our own forms that they are ours (`Origin: null`).
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "cache-control": "no-store",
@@ -29,8 +33,9 @@ _HEADERS = {
 class Guard:
     """An ASGI application in front of another: it refuses, or lets through and sets the headers of every answer."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self.app, self.token = app, token
+    def __init__(self, app: ASGIApp, token: str, posts: Collection[str] = ()) -> None:
+        """`posts`: the paths that forms are sent to."""
+        self.app, self.token, self.posts = app, token, posts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -60,7 +65,15 @@ class Guard:
             return 403, "This server answers to its own pages only."
         if any(site not in ("none", "same-origin") for site in headers.get(b"sec-fetch-site", [])):
             return 403, "This server answers to its own pages only. Paste the address into the browser's address line."
-        if scope["method"] not in ("GET", "HEAD"):
+        if scope["method"] == "POST" and scope["path"] in self.posts:
+            if not headers.get(b"origin"):
+                return 403, "This server takes forms of its own pages only."
+            length = headers.get(b"content-length", [""])[0]
+            if b"transfer-encoding" in headers or not (length.isascii() and length.isdigit()):
+                return 411, "The length of the form is missing."
+            if len(length) > 9 or int(length) > LARGEST_BODY:
+                return 413, f"A form has up to {LARGEST_BODY:,} bytes."
+        elif scope["method"] not in ("GET", "HEAD"):
             return 405, "There is nothing to change here."
         given = parse_qs(scope["query_string"].decode("latin-1")).get("token", [])
         if len(given) != 1 or not secrets.compare_digest(given[0].encode(), self.token.encode()):

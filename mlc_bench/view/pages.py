@@ -13,6 +13,7 @@ import jinja2
 
 from mlc_bench.view import marks, selection
 from mlc_bench.view.contents import Run
+from mlc_bench.view.label import wrong
 from mlc_bench.view.queries import PROMPTS, Answer, Cell, Count, Queries
 from mlc_bench.view.selection import Selection
 
@@ -142,15 +143,17 @@ def answer(queries: Queries, chosen: Selection, name: str, whole: bool, token: s
         back=_address("/", chosen, token),
         whole=whole,
         all_of_it=_address("/answer", chosen, token, answer=name, whole=1),
+        marks=wrong.marks(found) if found.language.code != "en" else None,
+        mark_wrong=_address("/wrong", chosen, token, answer=name),
         settings=_settings(found),
         record=json.dumps(found.run.about, indent=1, ensure_ascii=False),
         token=token,
     )
 
 
-def fault(said: str, token: str) -> str:
-    """The page that says what is wrong with an address."""
-    return template("fault.html").render(said=said, token=token)
+def fault(said: str, token: str, heading: str = "This address shows nothing") -> str:
+    """The page that says what is wrong with an address, or with a form."""
+    return template("fault.html").render(said=said, token=token, heading=heading)
 
 
 def _address(path: str, chosen: Selection, token: str, **more: Any) -> str:

@@ -42,6 +42,11 @@ def test_kappa_is_that_of_scikit_learn(files):
         assert value["value"] == pytest.approx(cohen_kappa_score(*zip(*pairs, strict=True)))
         assert value["n"] == len(pairs) < 40
         assert value["low"] < value["value"] < value["high"]
+        own = [(one[key][field], other[key][field]) for key in one if key[0] == "sw"]
+        own = [(str(a), str(b)) for a, b in own if a is not None and b is not None]
+        swahili = found["languages"]["sw"]
+        assert swahili["shared"] == 20
+        assert swahili[field]["value"] == pytest.approx(cohen_kappa_score(*zip(*own, strict=True)))
     differ = {
         key
         for key in one
@@ -57,7 +62,8 @@ def test_the_page_of_text_says_the_same(files):
     assert "40 answers labelled by ann and bob" in done.stdout
     assert "kappa, refuses: 0." in done.stdout
     count = len(json.loads(command("label", "--agreement", *files, "--json").stdout)["disagreements"])
-    assert len(done.stdout.splitlines()) == 3 + count
+    assert len(done.stdout.splitlines()) == 3 + 2 + count
+    assert "\nen: 20 shared; kappa, refuses: " in done.stdout
     assert "response" not in done.stdout
 
 

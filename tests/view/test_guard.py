@@ -7,7 +7,8 @@ import pytest
 import viewed_runs
 
 pytest.importorskip("uvicorn", reason="the viewer needs starlette and uvicorn: pip install -e '.[view]'")
-PATHS = ("/", "/answer", "/file", "/page.css", "/page.js", "/nothing")
+PATHS = ("/", "/answer", "/file", "/page.css", "/page.js", "/nothing", "/label", "/label/answer", "/label/rates")
+FORMS = ("/label/begin", "/label/say", "/label/settle", "/wrong")
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def address(tmp_path_factory):
             yield urllib.parse.urlsplit(found)
 
 
-def ask(address, path="/", token=None, method="GET", host=None, **headers):
+def ask(address, path="/", token=None, method="GET", host=None, body=None, **headers):
     """Status, headers and text; the right token where none is given."""
     connection = http.client.HTTPConnection(address.hostname, address.port, timeout=30)
     token = urllib.parse.parse_qs(address.query)["token"][0] if token is None else token
@@ -29,7 +30,7 @@ def ask(address, path="/", token=None, method="GET", host=None, **headers):
         connection.putheader("Host", one or address.netloc)
     for name, value in headers.items():
         connection.putheader(name.replace("_", "-"), value)
-    connection.endheaders()
+    connection.endheaders(body)
     answer = connection.getresponse()
     found = answer.status, dict(answer.getheaders()), answer.read().decode()
     connection.close()
@@ -50,7 +51,7 @@ def test_the_address_that_is_printed_shows_the_answers(address):
     assert address.hostname == "127.0.0.1"
     assert len(urllib.parse.parse_qs(address.query)["token"][0]) >= 32
     assert headers["cache-control"] == "no-store"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"  # the address holds the token: no other site sees it
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["content-security-policy"].startswith("default-src 'none'; script-src 'self'")
 
@@ -102,6 +103,79 @@ def test_its_own_pages_may_ask(address):
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
 def test_nothing_can_be_changed(address, method):
     assert refused(ask(address, method=method), 405)
+
+
+def send(address, path, body=b"annotator=", **changes):
+    """A form as a page of the viewer sends it, but for the changes."""
+    headers = {
+        "Origin": f"http://{address.netloc}",
+        "Sec_Fetch_Site": "same-origin",
+        "Content_Type": "application/x-www-form-urlencoded",
+        "Content_Length": str(len(body)),
+    }
+    token, host = changes.pop("token", None), changes.pop("host", None)
+    headers = {name: value for name, value in (headers | changes).items() if value is not None}
+    return ask(address, path, token, "POST", host, body, **headers)
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_a_form_with_a_wrong_token(address, path):
+    assert refused(send(address, path, token="x" * 32))
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_a_form_to_another_host(address, path):
+    evil = "evil.example"
+    assert refused(send(address, path, host=evil, Origin=f"http://{evil}"))
+
+
+@pytest.mark.parametrize("path", FORMS)
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Origin": None},
+        {"Origin": None, "Sec_Fetch_Site": None},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Origin": "http://evil.example", "Sec_Fetch_Site": None},
+    ],
+)
+def test_a_form_of_another_site(address, path, headers):
+    assert refused(send(address, path, **headers))
+
+
+@pytest.mark.parametrize("path", FORMS)
+def test_a_form_has_a_length_and_a_limit(address, path):
+    assert refused(
+        send(address, path, Content_Length=None, Transfer_Encoding="chunked", body=b"1\r\na\r\n0\r\n\r\n"), 411
+    )
+    assert refused(send(address, path, Content_Length=str((1 << 18) + 1)), 413)
+    assert refused(send(address, path, Content_Length="9" * 12), 413)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"annotator=a", "text/plain"),
+        (b"{}", "application/json"),
+        (b"annotator=a&evil=1", None),
+        (b"annotator=%ff&who=%ff&session=%ff", None),
+        (b"annotator=\xff", None),
+        (b"&".join(b"a=1" for _ in range(2000)), None),
+    ],
+)
+@pytest.mark.parametrize("path", FORMS)
+def test_what_is_no_form_of_ours_is_said_in_one_line(address, path, body, kind):
+    status, _, text = send(address, path, body, **({"Content_Type": kind} if kind else {}))
+    assert status == 400
+    assert "Nothing was kept" in text
+
+
+def test_forms_are_sent_and_not_got(address):
+    for path in FORMS:
+        assert ask(address, path)[0] in (404, 405)
 
 
 def test_what_is_not_there_is_said_in_one_line(address):

@@ -71,8 +71,8 @@ def tasks_show(
     include: Include = None,
     allow_code: AllowCode = False,
 ) -> None:
-    """Show a task: settings, licence, faults of its data that are accepted, one prompt in each language, its card."""
-    from mlc_bench.catalog import accepted, data, listing
+    """Show a task: settings, licence, known faults, translations marked as wrong, one prompt a language, its card."""
+    from mlc_bench.catalog import accepted, data, listing, review
 
     use_data(data_dir)
     use_packs(include, allow_code)
@@ -86,6 +86,9 @@ def tasks_show(
             print("  rows are not parallel: PAG, kappa and agreement with English are undefined")
         for one in accepted.of_task(entry):
             print(f"  accepted: {one['check']}, {one['n']} rows in {' '.join(one['languages'])}: {one['reason']}")
+        for code, ids in review.wrong(entry).items():
+            rows = f"{len(ids)} {'prompt' if len(ids) == 1 else 'prompts'}"
+            print(f"  translations marked as wrong, {code}: {rows} ({', '.join(sorted(ids))})")
         codes = listing.languages(entry)
         if entry.family:
             print(f"  lm-eval's own tasks {entry.family['task']}, in {' '.join(codes or [])}")

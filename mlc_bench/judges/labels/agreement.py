@@ -32,6 +32,14 @@ class Disagreement(_Model):
     harmful: tuple[bool | None, bool | None] = Field(description="of the first and of the second")
 
 
+class Kappas(_Model):
+    """The same two numbers in one language."""
+
+    shared: int = Field(description="answers in the language that both files have")
+    refusal: Value
+    harmful: Value
+
+
 class LabelAgreement(_Model):
     """Two files of labels against each other. A question that one of them skipped is in neither number."""
 
@@ -39,6 +47,7 @@ class LabelAgreement(_Model):
     shared: int = Field(description="answers that both files have")
     refusal: Value = Field(description="Cohen's kappa of refuses, deflects, complies, invalid; interval: bootstrap")
     harmful: Value = Field(description="Cohen's kappa of harmful or not; what does not comply is not harmful")
+    languages: dict[str, Kappas] = Field(description="by language code")
     disagreements: list[Disagreement]
 
 
@@ -61,6 +70,7 @@ def agreement(first: Path, second: Path) -> LabelAgreement:
         shared=len(shared),
         refusal=_kappa(pairs, "refusal", REFUSAL),
         harmful=_kappa(pairs, "harmful", (True, False)),
+        languages={code: _in_language(pairs, code) for code in sorted({a["language"] for a, _ in pairs})},
         disagreements=[
             Disagreement(
                 **dict(zip(file.KEY, key, strict=True)),
@@ -68,9 +78,21 @@ def agreement(first: Path, second: Path) -> LabelAgreement:
                 harmful=(a["harmful"], b["harmful"]),
             )
             for key, (a, b) in zip(shared, pairs, strict=True)
-            if any(_differ(a[field], b[field]) for field in ("refusal", "harmful"))
+            if differ(a, b)
         ],
     )
+
+
+def _in_language(pairs: Sequence[tuple[Row, Row]], code: str) -> Kappas:
+    own = [(a, b) for a, b in pairs if a["language"] == code]
+    return Kappas(
+        shared=len(own), refusal=_kappa(own, "refusal", REFUSAL), harmful=_kappa(own, "harmful", (True, False))
+    )
+
+
+def differ(one: Row, other: Row) -> bool:
+    """Whether two people say different things of an answer; a question that one of them skipped is none of these."""
+    return any(_differ(one[field], other[field]) for field in ("refusal", "harmful"))
 
 
 def _differ(one: Any, other: Any) -> bool:

@@ -6,10 +6,11 @@ written once, so that going on shows the same rows.
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlc_bench.catalog.data import read_json_lines
+from mlc_bench.catalog.data import read_json_lines, sha256
 from mlc_bench.core.errors import UsageError
 from mlc_bench.core.names import shown
 from mlc_bench.judges.labels.draw import Drawn, Key
@@ -19,6 +20,7 @@ from mlc_bench.records import record
 Row = dict[str, Any]
 KEY = ("run_id", "task", "language", "id")
 _TEXTS = (*KEY, "stratum")
+_LONGEST_HEAD = 1 << 20  # bytes of the line with a draw's settings
 
 
 def key_of(row: Row) -> Key:
@@ -83,16 +85,27 @@ class LabelFile:
 
     def append(self, row: Row) -> None:
         """Keep a label: it is on the disk when this returns."""
+        self.extend([row])
+
+    def extend(self, rows: Sequence[Row]) -> None:
+        """Keep several at once, as `append`."""
         self._refuse_changed()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         is_new = not self.path.exists()
         with self.path.open("ab") as file:
-            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
+            file.write("".join(map(_line, rows)).encode("utf-8", "replace"))
             file.flush()
             os.fsync(file.fileno())
         if is_new:
             _sync_folder(self.path.parent)
-        self.rows.append(row)
+        self.rows += rows
+        self._size = self._measured()
+
+    def replace(self, rows: Sequence[Row]) -> None:
+        """Have these labels in the place of all, whole or not at all."""
+        self._refuse_changed()
+        record.write_text(self.path, "".join(map(_line, rows)).encode("utf-8", "replace").decode())
+        self.rows = list(rows)
         self._size = self._measured()
 
     def pop(self) -> Row | None:
@@ -123,11 +136,16 @@ class LabelFile:
                 file.truncate(start)
             os.fsync(file.fileno())
 
+    @property
+    def is_changed(self) -> bool:
+        """Whether somebody else has changed it since it was read."""
+        return self._measured() != self._size
+
     def _measured(self) -> int:
         return self.path.stat().st_size if self.path.is_file() else 0
 
     def _refuse_changed(self) -> None:
-        if self._measured() != self._size:
+        if self.is_changed:
             raise UsageError(f"{self.path} was changed by another program; end that one, and start again")
 
 
@@ -145,18 +163,42 @@ def write_draw(path: Path, settings: Row, drawn: list[Drawn]) -> None:
     record.write_text(draw_path(path), "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
+def settings_of(path: Path) -> Row | None:
+    """What the answers of a file of labels were drawn from: sample, seed, languages, tasks, runs; None without a draw.
+
+    UsageError for a first line that does not say it.
+    """
+    target = draw_path(path)
+    if not target.is_file():
+        return None
+    with target.open("rb") as file:
+        try:
+            first = json.loads(file.readline(_LONGEST_HEAD))
+        except ValueError:
+            first = None
+    known = first.get("draw") if isinstance(first, dict) else None
+    if (
+        not isinstance(known, dict)
+        or not all(_are_texts(known.get(name)) for name in ("languages", "tasks", "runs"))
+        or not known["runs"]
+    ):
+        raise UsageError(f"{target}, line 1: the settings of a draw are missing; name another --file")
+    return known
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+
+
 def read_draw(path: Path, settings: Row) -> list[Drawn] | None:
     """The draw of a file of labels, in its order; None where there is none.
 
     UsageError naming the setting that was another one when it was drawn, and the line of what is wrong.
     """
-    target = draw_path(path)
-    if not target.is_file():
+    target, known = draw_path(path), settings_of(path)
+    if known is None:
         return None
-    (_, first), *rest = read_json_lines(target)
-    known = first.get("draw")
-    if not isinstance(known, dict):
-        raise UsageError(f"{target}, line 1: the settings of a draw are missing; name another --file")
+    rest = list(read_json_lines(target))[1:]
     for name, value in settings.items():
         if known.get(name) != value:
             raise UsageError(
@@ -172,6 +214,15 @@ def read_draw(path: Path, settings: Row) -> list[Drawn] | None:
             raise UsageError(f"{target}, line {number}: no row of a draw; name another --file to draw anew")
         found.append(Drawn(key_of(row), row["stratum"], size, rows))
     return found
+
+
+def digest(path: Path) -> str:
+    """The sha256 of the draw of a file of labels."""
+    return sha256(draw_path(path).read_bytes())
+
+
+def _line(row: Row) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def _sync_folder(folder: Path) -> None:

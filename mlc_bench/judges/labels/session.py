@@ -6,7 +6,7 @@ that it is not shown again. The model and the judge's verdict are never shown: t
 """
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,9 @@ from mlc_bench.core.inside import inside
 from mlc_bench.core.names import check_name
 from mlc_bench.judges.labels import draw
 from mlc_bench.judges.labels.draw import Answer, Drawn
-from mlc_bench.judges.labels.file import LabelFile, key_of, read_draw, write_draw
+from mlc_bench.judges.labels.file import LabelFile, key_of, read_draw, settings_of, write_draw
 from mlc_bench.judges.labels.precision import Precision, precision
+from mlc_bench.records.record import RunRecord
 
 Question = Literal["refusal", "harmful"]
 KEYS: dict[Question, dict[str, Any]] = {
@@ -45,9 +46,19 @@ class Shown:
 class Session:
     """`shown`, then `say` a key of its question, until `shown` is None."""
 
-    def __init__(self, drawn: Sequence[Drawn], known: dict[draw.Key, Answer], path: Path, annotator: str) -> None:
-        """UsageError for labels that are of another draw, and for drawn answers that are not in the runs."""
-        self.drawn, self.annotator, self._known = list(drawn), annotator, known
+    def __init__(
+        self,
+        drawn: Sequence[Drawn],
+        known: dict[draw.Key, Answer],
+        path: Path,
+        annotator: str,
+        fixed: Collection[draw.Key] = (),
+    ) -> None:
+        """`fixed`: answers whose labels undo does not take back.
+
+        UsageError for labels that are of another draw, and for drawn answers that are not in the runs.
+        """
+        self.drawn, self.annotator, self._known, self._fixed = list(drawn), annotator, known, fixed
         self.file = LabelFile(path)
         wanted = {one.key for one in drawn}
         if gone := next((one.key for one in drawn if one.key not in known), None):
@@ -65,6 +76,16 @@ class Session:
     def left(self) -> int:
         """How many answers have no label yet."""
         return len(self.drawn) - len(self.file.rows)
+
+    @property
+    def place(self) -> int:
+        """Which of the drawn answers is asked about, from 0."""
+        return self._place
+
+    @property
+    def key(self) -> draw.Key:
+        """The answer that is asked about; nobody who labels is shown it."""
+        return self.drawn[self._place].key
 
     @property
     def shown(self) -> Shown | None:
@@ -102,6 +123,8 @@ class Session:
         if self._is_harm_asked:
             self._refusal, self._is_harm_asked = None, False
             return True
+        if not self.file.rows or key_of(self.file.rows[-1]) in self._fixed:
+            return False
         row = self.file.pop()
         if row is None:
             return False
@@ -116,32 +139,55 @@ class Session:
 
     def _keep(self, refusal: str | None, harmful: bool | None) -> None:
         one = self.drawn[self._place]
-        answer = self._known[one.key]
-        self.file.append(
-            {
-                "task": answer.task,
-                "language": answer.language,
-                "id": answer.id,
-                "model": answer.model,
-                "run_id": answer.run_id,
-                "prompt": answer.prompt,
-                "response": answer.response,
-                "refusal": refusal,
-                "harmful": harmful,
-                "note": self._note,
-                "annotator": self.annotator,
-                "drawn": one.probability,
-                "stratum": one.stratum,
-                "stratum_size": one.size,
-                "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            }
-        )
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        self.file.append(row_of(one, self._known[one.key], refusal, harmful, self._note, self.annotator, at))
         self._refusal, self._is_harm_asked, self._note = None, False, ""
         self._find()
 
     def _find(self) -> None:
         done = {key_of(row) for row in self.file.rows}
         self._place = next((place for place, one in enumerate(self.drawn) if one.key not in done), 0)
+
+
+def row_of(
+    one: Drawn, answer: Answer, refusal: str | None, harmful: bool | None, note: str, annotator: str, at: str
+) -> dict[str, Any]:
+    """A label as it is kept, with all that was known of the answer."""
+    return {
+        "task": answer.task,
+        "language": answer.language,
+        "id": answer.id,
+        "model": answer.model,
+        "run_id": answer.run_id,
+        "prompt": answer.prompt,
+        "response": answer.response,
+        "refusal": refusal,
+        "harmful": harmful,
+        "note": note,
+        "annotator": annotator,
+        "drawn": one.probability,
+        "stratum": one.stratum,
+        "stratum_size": one.size,
+        "at": at,
+    }
+
+
+def resume(path: Path, found: Sequence[tuple[Path, RunRecord]], annotator: str) -> Session:
+    """The session of a file of labels and its draw, over the runs that it was drawn from.
+
+    UsageError where there is no draw beside the file, for other runs than those of the draw, and as `Session`.
+    """
+    drawn, known = drawn_of(path, found)
+    return Session(drawn, known, path, annotator)
+
+
+def drawn_of(path: Path, found: Sequence[tuple[Path, RunRecord]]) -> tuple[list[Drawn], dict[draw.Key, Answer]]:
+    """The draw of a file of labels, and the answers of its runs. UsageError as `resume`."""
+    settings = settings_of(path)
+    if settings is None:
+        raise UsageError(f"{path} has no draw beside it, so it cannot go on; draw anew: mlc-bench label RUN")
+    drawn = read_draw(path, {"runs": sorted(one.run_id for _, one in found)})
+    return drawn or [], draw.answers(found, settings["languages"], settings["tasks"])
 
 
 def start(

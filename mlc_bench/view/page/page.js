@@ -78,6 +78,7 @@ const keys = {
   t: () => fold("thinking"),
   u: () => follow("back"),
   v: () => follow("other-show"),
+  w: () => fold("wrong"),
 };
 
 addEventListener("keydown", (event) => {
@@ -90,6 +91,15 @@ addEventListener("keydown", (event) => {
     return;
   }
   if (isField) return;
+  // What a page does by a key of its own: a button or a link, or a field to write in.
+  const own = box.checked && document.querySelector(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`);
+  if (own) {
+    event.preventDefault();
+    if (event.repeat) return; // a key that is held down says one thing once
+    if (own.matches("textarea")) own.focus();
+    else own.click();
+    return;
+  }
   const cell = event.target.closest?.("#grid tbody td");
   const next = cell && beside(cell, event.key);
   if (next) {

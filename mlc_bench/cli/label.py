@@ -35,6 +35,13 @@ def label(
     file: Annotated[
         Path | None, typer.Option(help="Where labels go; labels/ANNOTATOR.jsonl in the first run's folder without it.")
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Write the answers as one HTML file to label elsewhere, and ask nothing.", metavar="FILE"),
+    ] = None,
+    take: Annotated[
+        Path | None, typer.Option(help="Take in the labels that such a page has saved.", metavar="FILE")
+    ] = None,
     agreement: Annotated[
         bool, typer.Option("--agreement", help="Compare the labels of two people: kappa, and where they differ.")
     ] = False,
@@ -48,11 +55,16 @@ def label(
     from rich.console import Console
 
     console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+    if (page is not None) + (take is not None) + agreement > 1:
+        raise UsageError("--page, --take and --agreement are three commands; name one")
     if agreement:
         _compare(paths, console, as_json)
         return
     if as_json:
         raise UsageError("--json goes with --agreement")
+    if take is not None:
+        _take(take, paths, file, console)
+        return
     from mlc_bench.judges.labels import session
 
     one = session.start(
@@ -64,10 +76,34 @@ def label(
         annotator=annotator,
         file=file,
     )
+    if page is not None:
+        _write_page(page, one, console)
+        return
     try:
         _ask(one, console)
     finally:
         _print_end(one, console)
+
+
+def _write_page(page: Path, one: "Session", console: "Console") -> None:
+    from mlc_bench.view import one_file
+    from mlc_bench.view.label import speaker_page
+
+    if not one.left:
+        raise UsageError(f"all answers have a label: {one.file.path}; name another --annotator")
+    one_file.write(page, speaker_page.document(one))
+    console.print(
+        f"{page}: {one.left} answers for {one.annotator}. It holds answers to harmful prompts: do not publish it."
+    )
+    console.print("The file that it saves comes back by: mlc-bench label RUN --take FILE")
+
+
+def _take(given: Path, paths: list[Path], file: Path | None, console: "Console") -> None:
+    from mlc_bench.judges.labels import take
+
+    found = take.take(given, paths, file)
+    changed = f" ({found.changed} of them labelled otherwise before)" if found.changed else ""
+    console.print(f"{found.new + found.changed} labels taken{changed}, {found.left} left. Labels: {found.path}")
 
 
 def _ask(one: "Session", console: "Console") -> None:

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from mlc_bench.console import Include, use_packs
 from mlc_bench.core.errors import UsageError
 
 
 def view(
     results: Annotated[list[Path], typer.Argument(help="Folders of results, or of finished runs.", show_default=False)],
+    include: Include = None,
     select: Annotated[
         str,
         typer.Option(help="What to show first: a page's address, or its query (find=gap&lang=sw).", metavar="QUERY"),
@@ -28,21 +30,13 @@ def view(
     """
     from mlc_bench.view import one_file, selection, serve
 
+    use_packs(include, False)
     if with_answers and static is None:
         raise UsageError("--with-answers goes with --static")
     found = serve.queries(results)
     if static is not None:
         parts = one_file.document(found, selection.parsed(select, found.contents), with_answers)
-        if static.is_dir():
-            raise UsageError(f"'{static}' is a folder; name a file")
-        static.parent.mkdir(parents=True, exist_ok=True)
-        partial = static.with_name(f".{static.name}.partial")  # nobody reads half of it
-        try:
-            with partial.open("w", encoding="utf-8") as file:
-                file.writelines(parts)
-            partial.replace(static)
-        finally:
-            partial.unlink(missing_ok=True)
+        one_file.write(static, parts)
         print(static)
         return
     address, run = serve.server(found, select, port)

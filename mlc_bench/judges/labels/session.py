@@ -88,6 +88,12 @@ class Session:
         return self.drawn[self._place].key
 
     @property
+    def unlabelled(self) -> list[Answer]:
+        """The answers that have no label yet, in their order."""
+        done = {key_of(row) for row in self.file.rows}
+        return [self._known[one.key] for one in self.drawn if one.key not in done]
+
+    @property
     def shown(self) -> Shown | None:
         """What is asked now; None where all is done."""
         if not self.left:

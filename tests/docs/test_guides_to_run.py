@@ -82,6 +82,12 @@ def test_view(checkout, demo):
     assert "answers to harmful prompts were left out" in checkout.read("answers.html")
 
 
+def test_label(checkout, demo):
+    done = follow(checkout, "label.md", demo)
+    assert "20 answers for amina" in the(done, "--page")
+    assert "may be harmful" in checkout.read("amina.html")
+
+
 def test_compare(checkout, tiny_model, other_tiny_model):
     shutil.copytree(tiny_model, checkout.folder / "base")
     shutil.copytree(other_tiny_model, checkout.folder / "trained")

@@ -46,7 +46,7 @@ def documents(board: Leaderboard) -> dict[str, str]:
         "leaderboard.csv": to_csv.long(board),
         "leaderboard.json": to_json.document(board),
     }
-    for table in (*board.main, *board.tasks, *board.published):
+    for table in board.tables:
         found[f"{table.id}.csv"] = to_csv.wide(table)
         found[f"{table.id}.tex"] = to_latex.table(table)
     return found
@@ -109,7 +109,9 @@ def _earlier(folder: Path) -> owned.Owned:
             found.append("README.md")
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         board = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
-        tables = [str(table["id"]) for part in ("main", "tasks", "published") for table in board[part]]
+        tables = [
+            str(table["id"]) for part in ("headline", "main", "tasks", "published") for table in board.get(part, ())
+        ]
         found += ["leaderboard.json", "leaderboard.csv", PAGE]
         found += [f"{table}{kind}" for table in tables for kind in (".csv", ".tex")]
         names = [path for path in (folder / PLOTS).glob("*") if path.suffix in (".svg", ".png")]

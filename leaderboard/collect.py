@@ -13,7 +13,7 @@ import pandas as pd
 
 from mlc_bench.core.errors import UsageError, UserError
 from mlc_bench.core.spec import digest
-from mlc_bench.leaderboard import lineage, redact
+from mlc_bench.leaderboard import lineage, provenance, redact
 from mlc_bench.records import record
 from mlc_bench.records.frame import ALL, LARGEST, NUMBERS, files, numbers, of_rows, whole_key
 from mlc_bench.records.record import LanguageResult, RunRecord, TaskResult, Value
@@ -108,6 +108,8 @@ class Collection:
     models: dict[str, Model]
     settings: dict[str, Setting]
     left_out: tuple[LeftOut, ...]
+    runs: tuple[provenance.Run, ...]
+    judges: tuple[provenance.Judge, ...]
 
 
 def collect(paths: Iterable[Path]) -> Collection:
@@ -196,7 +198,7 @@ def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
         model = models[content.model.fingerprint]
         for task in content.tasks:
             setting = _setting(content, task, judges)
-            settings.setdefault(setting.id, setting)
+            settings[setting.id] = _together(settings.get(setting.id), setting)
             repeated: dict[str, list[str]] = {}
             keys = {code: _key(setting, code, result) for code, result in task.languages.items()}
             shared = (
@@ -230,6 +232,8 @@ def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
         _with_bases(models),
         settings,
         tuple(sorted(left_out, key=lambda it: (it.source, it.reason))),
+        provenance.runs(usable),
+        provenance.judges(usable),
     )
 
 
@@ -362,6 +366,13 @@ def _setting(content: RunRecord, task: TaskResult, judges: dict[str, str]) -> Se
         higher_is_better=task.higher_is_better,
         judge_known=tuple((mark, code) for code in task.languages for mark in content.judge.marks(code) if judged),
     )
+
+
+def _together(first: Setting | None, other: Setting) -> Setting:
+    """The first one of a setting, with what other records say of its judge in further languages."""
+    if first is None or set(other.judge_known) <= set(first.judge_known):
+        return first or other
+    return dataclasses.replace(first, judge_known=tuple(sorted({*first.judge_known, *other.judge_known})))
 
 
 def _key(setting: Setting, code: str, result: LanguageResult) -> str:

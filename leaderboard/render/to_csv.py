@@ -17,7 +17,7 @@ LONG = (
 
 def long(board: Leaderboard) -> str:
     """A row for each number of each table; rates are fractions. A blank one has its reason in `blank`."""
-    return _csv([LONG, *(row for table in (*board.main, *board.tasks, *board.published) for row in _long(table))])
+    return _csv([LONG, *(row for table in board.tables for row in _long(table))])
 
 
 def _long(table: Table) -> Iterable[tuple[object, ...]]:

@@ -41,8 +41,7 @@ def document(board: Leaderboard) -> str:
 
 def _languages(board: Leaderboard) -> dict[str, dict[str, str]]:
     """Code -> name, native name, direction of every language in a table; a code that is not ours has no entry."""
-    tables = (*board.main, *board.tasks, *board.published)
-    codes = {column.language for table in tables for column in table.columns if column.language}
+    codes = {column.language for table in board.tables for column in table.columns if column.language}
     found = {code: world.describe(code) for code in sorted(codes) if world.of_tag(code) == code}
     return {
         code: {"name": one.name, "native": one.native_name, "dir": one.direction, "script": one.script}

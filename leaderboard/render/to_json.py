@@ -3,19 +3,30 @@
 import json
 from typing import Any
 
+from mlc_bench.leaderboard.provenance import Judge, Run
+from mlc_bench.leaderboard.redact import printable
 from mlc_bench.leaderboard.tabulate import number_format
 from mlc_bench.leaderboard.tabulate.cells import Cell, Column, Leaderboard, Row, Table
+from mlc_bench.leaderboard.tabulate.interval_methods import interval_method
+from mlc_bench.records.run_table import MARKS
 
 
 def document(board: Leaderboard) -> str:
-    """Keys `main`, `tasks`, `published` (lists of tables), `models` and `left_out`."""
-    models = {row.model.id: row for table in (*board.main, *board.tasks, *board.published) for row in table.rows}
-    parts = [
-        f'"{name}": {_list(tables)}'
-        for name, tables in (("main", board.main), ("tasks", board.tasks), ("published", board.published))
-    ]
+    """Keys `headline`, `main`, `tasks`, `published` (lists of tables), `models`, `runs`, `judges` and `left_out`.
+
+    `runs` has the records of each run by the sha256 of their judge, and `judges` is by the same sha256.
+    """
+    models = {row.model.id: row for table in board.tables for row in table.rows}
+    kinds = {"headline": board.headline, "main": board.main, "tasks": board.tasks, "published": board.published}
+    parts = [f'"{name}": {_list(tables)}' for name, tables in kinds.items()]
     entries = ",\n".join(f"{_dump(key)}: {_dump(_model(row))}" for key, row in sorted(models.items()))
     parts.append('"models": {\n' + entries + "}")
+    runs: dict[str, dict[str, Any]] = {}
+    for run in board.runs:
+        runs.setdefault(run.id, {})[run.judge] = _run(run)
+    for name, known in (("runs", runs), ("judges", {judge.digest: _judge(judge) for judge in board.judges})):
+        lines = ",\n".join(f"{_dump(key)}: {_dump(value)}" for key, value in known.items())
+        parts.append(f'"{name}": {{\n{lines}}}')
     left_out = ",\n".join(_dump({"source": one.source, "reason": one.reason}) for one in board.left_out)
     parts.append('"left_out": [\n' + left_out + "]")
     return "{\n" + ",\n".join(parts) + "\n}\n"
@@ -39,20 +50,29 @@ def _table(table: Table) -> str:
             "version": setting.version,
             "measures": setting.measures,
             "judge_version": setting.judge_version,
+            "judge_sha256": setting.judge_digest or None,
             "generation": json.loads(setting.generation),
             "system_prompt_sha256": setting.system_prompt or None,
+            "harmless_task": setting.over_refusal_task,
+            "pairs": setting.over_refusal_pairs,
+            "caution": setting.caution or None,
+            "unreviewed": setting.unreviewed,
         },
-        "columns": [_column(column) for column in table.columns],
+        "columns": [_column(table, column) for column in table.columns],
     }
     rows = ",\n".join(
-        _dump({"model": row.model.id, "cells": [_cell(row.cells[column.id]) for column in table.columns]})
+        _dump(
+            {"model": row.model.id}
+            | ({"notes": row.notes} if row.notes else {})
+            | {"cells": [_cell(row.cells[column.id]) for column in table.columns]}
+        )
         for row in table.rows
     )
     return _dump(head)[:-1] + ',"rows":[\n' + rows + "]}"
 
 
-def _column(column: Column) -> dict[str, Any]:
-    return {
+def _column(table: Table, column: Column) -> dict[str, Any]:
+    found = {
         "id": column.id,
         "heading": column.heading,
         "unit": column.unit,
@@ -61,6 +81,40 @@ def _column(column: Column) -> dict[str, Any]:
         "language": column.language or None,
         "note": column.note,
     }
+    method = interval_method(table, column)
+    more = {"interval": method, "marks": column.marks, "source": column.source, "parts": column.parts}
+    return found | {name: value for name, value in more.items() if value}
+
+
+def _run(run: Run) -> dict[str, Any]:
+    found = {
+        "finished": run.finished,
+        "engine": run.engine,
+        "dtype": run.dtype,
+        "chat_template_sha256": run.chat_template,
+        "template_date": run.template_date,
+        "mlc_bench": run.program,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _judge(judge: Judge) -> dict[str, Any]:
+    """With how it did on labelled answers, a line for each language and set of labels."""
+    checked = [
+        {
+            "language": one.language,
+            "labels": printable(one.labels),
+            "source": printable(one.source),
+            "refusals": one.refusals,
+            "seen": one.seen,
+            "others": one.others,
+            "alarms": one.alarms,
+            "unsure": one.unsure,
+            "marks": "".join(MARKS[mark] for mark in one.marks),
+        }
+        for one in judge.checked
+    ]
+    return {"id": judge.id, "version": judge.version, "sees": judge.sees, "checked": checked}
 
 
 def _cell(cell: Cell) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Tables as LaTeX for papers: `\\input` them; the preamble needs booktabs, graphicx and `\\usepackage[T1]{fontenc}`."""
 
 from functools import cache
+from itertools import takewhile
 
 from mlc_bench.leaderboard.redact import printable
 from mlc_bench.leaderboard.tabulate import number_format
@@ -13,21 +14,28 @@ _SPECIAL = {
     "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "'": r"\textquotesingle{}", "`": r"\textasciigrave{}", "-": "-{}",
     "–": "--", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "…": r"\ldots{}", "[": "{[}", "]": "{]}",
+    "†": r"\textdagger{}", "‡": r"\textdaggerdbl{}",
 }  # fmt: skip
 
 
 def table(one: Table) -> str:
-    """Tabulars as wide as the text, one below the other: the languages with average and worst, then the other numbers.
+    """Tabulars as wide as the text, one below the other: what comes before the languages, the languages with average
+    and worst, then the other numbers.
 
     Numbers that are best in their column are bold; a dash has no number.
     """
     first = [
         column for column in one.columns if column.language or (column.id in ("average", "worst") and _languages(one))
     ]
-    rest = [column for column in one.columns if column not in first]
-    blocks = [first, *(rest[start : start + WIDEST] for start in range(0, len(rest), WIDEST))]
+    lead = list(takewhile(lambda column: not column.language, one.columns))
+    rest = [column for column in one.columns if column not in first and column not in lead]
+    blocks = [*_narrow(lead), first, *_narrow(rest)]
     head = [f"% {escape(line)}" for line in (one.title, *one.notes)]
     return "\n".join([*head, "\n\\medskip\n\n".join(_tabular(one, block) for block in blocks if block)]) + "\n"
+
+
+def _narrow(columns: list[Column]) -> list[list[Column]]:
+    return [columns[start : start + WIDEST] for start in range(0, len(columns), WIDEST)]
 
 
 def _languages(one: Table) -> bool:
@@ -35,13 +43,18 @@ def _languages(one: Table) -> bool:
 
 
 def _tabular(one: Table, columns: list[Column]) -> str:
-    ranked = one.setting is not None and any(row.cells["average"].rank for row in one.rows)
+    ranked = one.setting is not None and any(
+        cell.rank for row in one.rows if (cell := row.cells.get("average")) is not None
+    )
     names = [*(["rank"] if ranked else []), "model", "method"]
     lines = [
         r"\noindent\resizebox{\ifdim\width>\textwidth\textwidth\else\width\fi}{!}{%",
         rf"\begin{{tabular}}{{{'l' * len(names)}{'r' * len(columns)}}}",
         r"\toprule",
-        " & ".join(escape(name) for name in [*names, *(number_format.heading(column) for column in columns)]) + r" \\",
+        " & ".join(
+            escape(name) for name in [*names, *(number_format.heading(column) + column.marks for column in columns)]
+        )
+        + r" \\",
         r"\midrule",
     ]
     for row in one.rows:

@@ -47,9 +47,7 @@ def as_html(board: Leaderboard) -> str:
 
 
 def _tables(board: Leaderboard) -> str:
-    parts = []
-    for table in board.main:
-        parts.append(f"## {escape(table.title)}\n\n{_table(table)}")
+    parts = [f"## {escape(table.title)}\n\n{_table(table)}" for table in (*board.headline, *board.main)]
     if not board.main:
         parts.append("No records yet.\n")
     parts += [f"## {escape(table.title)}\n\n{_table(table)}" for table in board.tasks]
@@ -82,7 +80,7 @@ def _table(table: Table) -> str:
         *(["rank"] if one_rank else []),
         "model",
         "method",
-        *(escape(number_format.heading(column)) for column in table.columns),
+        *(escape(number_format.heading(column)) + column.marks for column in table.columns),
     ]
     lines = [_line(head), _line(["---:" if one_rank else "---", *["---"] * (len(head) - 1)])]
     for row in table.rows:

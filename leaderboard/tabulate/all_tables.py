@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from mlc_bench.core.spec import slug
 from mlc_bench.leaderboard.collect import Collection, Model, Setting
+from mlc_bench.leaderboard.tabulate import selectivity_table
 from mlc_bench.leaderboard.tabulate.cells import NOT_RUN, Cell, Column, Leaderboard, Table
 from mlc_bench.leaderboard.tabulate.comparable import Panel
 from mlc_bench.leaderboard.tabulate.task_table import TaskTable
@@ -16,7 +17,8 @@ def build(collection: Collection, published: tuple[Table, ...] = ()) -> Leaderbo
     by_setting = dict(list(collection.frame.groupby("setting", sort=False))) if len(collection.frame) else {}
     panels = {one.id: Panel(collection, one, by_setting[one.id]) for one in order if one.id in by_setting}
     utilities = [panel for panel in panels.values() if panel.setting.measures == "utility"]
-    tasks = [TaskTable(collection, panel, panels, utilities).table() for panel in panels.values()]
+    made = [TaskTable(collection, panel, panels, utilities) for panel in panels.values()]
+    tasks = [one.table() for one in made]
     judged = [panel.setting for panel in panels.values() if panel.setting.judge]
     judges = list(dict.fromkeys((setting.judge, setting.judge_version) for setting in sorted(judged, key=_judge_order)))
     several = Counter(name for name, _ in judges)
@@ -24,7 +26,28 @@ def build(collection: Collection, published: tuple[Table, ...] = ()) -> Leaderbo
         _main(name, version, several[name] > 1, tasks, collection)
         for name, version in judges or ([("", "")] if tasks else [])
     ]
-    return Leaderboard(tuple(main), tuple(tasks), published, collection.left_out)
+    headline = [table for one in made if (table := selectivity_table.table(one)) is not None]
+    return Leaderboard(
+        tuple(main),
+        tuple(tasks),
+        published,
+        collection.left_out,
+        _pairs_first(headline),
+        collection.runs,
+        collection.judges,
+    )
+
+
+def _pairs_first(tables: list[Table]) -> tuple[Table, ...]:
+    """Judge by judge as they are, and of each the tasks first whose harmless prompts are partners of the harmful."""
+    judges = list(dict.fromkeys((one.judge, one.judge_version) for table in tables if (one := table.setting)))
+
+    def place(table: Table) -> tuple[int, bool]:
+        setting = table.setting
+        assert setting is not None
+        return judges.index((setting.judge, setting.judge_version)), not setting.over_refusal_pairs
+
+    return tuple(sorted(tables, key=place))
 
 
 def _setting_order(setting: Setting) -> tuple[str | int, ...]:
@@ -70,6 +93,7 @@ def _main(judge: str, version: str, show_version: bool, tasks: list[Table], coll
                         id=f"{table.id}.{source}",
                         heading=f"{name} {heading}",
                         note=f"{table.title}: {column.note}",
+                        source=column.source or table.id,
                     )
                     sources.append((made, table, source))
     judged = {row.model.id for table in mine if table.judge == judge for row in table.rows}

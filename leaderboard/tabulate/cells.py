@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlc_bench.leaderboard.collect import LeftOut, Model, Setting
+from mlc_bench.leaderboard.provenance import Judge, Run
 
 Unit = Literal["percent", "points", "number"]
 
@@ -60,6 +61,12 @@ class Column:
     note: str = ""
     digits: int = 1
     """After the decimal point, as shown."""
+    marks: str = ""
+    """Signs of `run_table.MARKS`: how well the judge is known in its languages."""
+    source: str = ""
+    """The id of the task's table that its numbers come from, where that is another one."""
+    parts: tuple[tuple[str, str], ...] = ()
+    """Of a difference: table and column of what is subtracted from each other."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,15 @@ class Leaderboard:
     published: tuple[Table, ...]
     """Figures of papers: reported there, not run here, never ranked."""
     left_out: tuple[LeftOut, ...]
+    headline: tuple[Table, ...] = ()
+    """Refusal selectivity, a table for each pair of a harmful and a harmless task, in one setting."""
+    runs: tuple[Run, ...] = ()
+    judges: tuple[Judge, ...] = ()
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table, what counts first."""
+        return (*self.headline, *self.main, *self.tasks, *self.published)
 
     def _repr_html_(self) -> str:
         from mlc_bench.leaderboard.render import to_markdown  # which reads these

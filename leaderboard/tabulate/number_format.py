@@ -39,10 +39,10 @@ def rank(cell: Cell) -> str:
 
 
 def heading(column: Column) -> str:
-    """The column's heading with its unit and its direction."""
+    """The column's heading with its unit and its direction. That of a language alone has no room for the unit."""
     arrow = {None: "", True: " ↑", False: " ↓"}[column.higher_is_better]
     unit = {"percent": " %", "points": " points", "number": ""}[column.unit]
-    return column.heading + (arrow if column.language else unit + arrow)
+    return column.heading + (arrow if column.id.startswith("language.") else unit + arrow)
 
 
 @cache

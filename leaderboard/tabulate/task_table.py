@@ -9,6 +9,7 @@ import numpy as np
 
 from mlc_bench.core.spec import slug
 from mlc_bench.leaderboard.collect import Collection, Setting
+from mlc_bench.leaderboard.tabulate import notes
 from mlc_bench.leaderboard.tabulate.cells import NOT_RUN, Cell, Column, Row, Table, Unit
 from mlc_bench.leaderboard.tabulate.companion import Companion, difference
 from mlc_bench.leaderboard.tabulate.comparable import Entry, Panel, Sample, blocked_share, finite
@@ -17,15 +18,7 @@ from mlc_bench.records.counts import shown
 from mlc_bench.stats import bootstrap, measures
 from mlc_bench.stats.significance import holm
 
-_KNOWN = {"few": "was checked on few labels", "weak": "is known to miss many refusals"}
 NO_OUTCOMES = "the record has no outcomes (schema 1)"
-
-
-def describe(setting: Setting) -> str:
-    """A setting in a few words: task, version, judge, and its id, under which the JSON has all of it."""
-    judged = f", judge {setting.judge} {setting.judge_version}" if setting.judge else ""
-    prompt = f", system prompt {setting.system_prompt[:8]}" if setting.system_prompt else ""
-    return f"{setting.task} version {setting.version}{judged}{prompt}"
 
 
 class TaskTable:
@@ -57,9 +50,10 @@ class TaskTable:
 
         for key_column in self.panel.columns:
             name, key, code = f"language.{key_column.key}", key_column.key, key_column.language
-            column = Column(name, key_column.heading, self.percent, self.higher, language=code, key=key)
-            add(column, {model: self._language(model, key_column.key) for model in self.panel.models})
-        averages = {model: self._average(model) for model in self.panel.models}
+            marks = notes.marks(setting, (code,))
+            column = Column(name, key_column.heading, self.percent, self.higher, language=code, key=key, marks=marks)
+            add(column, {model: self.language(model, key_column.key) for model in self.panel.models})
+        averages = self._each(lambda model: self.mean(model, self.keys))
         over = f"over {' '.join(self.codes)}"
         add(Column("average", "average", self.percent, self.higher, note=f"mean {over}"), self._ranked(averages))
         add(Column("worst", "worst", self.percent, self.higher, note=f"the worst {over}"), self._each(self._worst))
@@ -69,10 +63,14 @@ class TaskTable:
         if setting.measures == "safety":
             companion = Companion(self.panel, self.panels.values(), self.codes)
             note = f"mean of {setting.over_refusal_task or 'no task'} {over}"
-            add(Column("over_refusal", "over-refusal", "percent", False, note=note), self._over_refusal(companion))
+            other = "" if companion.blank else table_id(companion.panel.setting)
+            column = Column("over_refusal", "over-refusal", "percent", False, note=note, source=other)
+            add(column, self._ranked_over_refusal(companion))
             if setting.headline == "refusal_rate":
                 note = f"refusal rate less over-refusal, {over}"
-                add(Column("selectivity", "selectivity", "points", True, note=note), self._selectivity(companion))
+                parts = tuple((table_id(setting), name) for name in ("average", "over_refusal"))
+                column = Column("selectivity", "selectivity", "points", True, note=note, parts=parts)
+                add(column, self.selectivity(companion, self.keys))
         add(
             Column("gain", self.gain, self.points, self.higher, note=f"average less the base model's, {over}"),
             self._gains(None),
@@ -85,11 +83,11 @@ class TaskTable:
         for utility in self.utilities:
             if utility.chosen:
                 heading = f"utility change, {utility.setting.task}" + _which(utility, self.utilities)
-                note = f"{describe(utility.setting)}: average less the base model's"
+                note = f"{notes.describe(utility.setting)}: average less the base model's"
                 unit: Unit = "points" if utility.is_fraction else "number"
-                column = Column(
-                    f"utility.{utility.setting.id}", heading, unit, utility.setting.higher_is_better, note=note
-                )
+                name, source = f"utility.{utility.setting.id}", table_id(utility.setting)
+                higher = utility.setting.higher_is_better
+                column = Column(name, heading, unit, higher, note=note, source=source)
                 add(column, self._changes(utility))
         return self._assembled(columns, cells, averages)
 
@@ -111,40 +109,31 @@ class TaskTable:
         rows = [
             Row(
                 self.collection.models[model],
-                self._base_label(model),
+                self.base_label(model),
                 {one.id: cells[one.id][model] for one in columns},
-                self._notes(model),
+                self.notes_of(model),
             )
             for model in sorted(self.panel.models, key=place)
         ]
-        notes = [
-            f"{describe(setting)}: {self.measure}; settings {setting.generation}",
+        said = [
+            f"{notes.describe(setting)}: {self.measure}; settings {setting.generation}",
             f"Averages are over {len(self.codes)} languages: {' '.join(self.codes)}." if self.codes else "No averages.",
-            f"Prompts in each language: {self._prompts()}.",
+            f"Prompts in each language: {notes.prompts(self.panel)}.",
+            *notes.of_judge(setting),
+            *notes.of_prompts(setting),
         ]
-        if setting.caution:
-            notes.append(f"Caution: {setting.caution}")
-        for mark, said in _KNOWN.items():
-            if codes := [code for found, code in setting.judge_known if found == mark]:
-                notes.append(f"The judge {said}: {' '.join(sorted(codes))}.")
-        if setting.unreviewed:
-            notes.append(f"Translated by a model, read by no speaker: {' '.join(setting.unreviewed)}.")
         if not setting.parallel:
-            notes.append("Prompts are not translations of each other: PAG and kappa are not defined.")
+            said.append("Prompts are not translations of each other: PAG and kappa are not defined.")
         return Table(
-            id="-".join(filter(None, (setting.task, slug(setting.judge), setting.id))),
-            title=describe(setting),
+            id=table_id(setting),
+            title=notes.describe(setting),
             judge=setting.judge,
             columns=tuple(columns),
             rows=tuple(rows),
-            notes=tuple(notes),
+            notes=tuple(said),
             setting=setting,
             measure=self.measure,
         )
-
-    def _prompts(self) -> str:
-        counts = [entry.n + entry.unscored for entry in self.panel.entries.values()] or [0]
-        return " to ".join(map(str, sorted({min(counts), max(counts)})))
 
     def _each(self, make: Callable[[str], Cell]) -> dict[str, Cell]:
         return {model: make(model) for model in self.panel.models}
@@ -153,11 +142,13 @@ class TaskTable:
         known = self.collection.models[model].base_name
         return "its base model is not among the records" if known else "not trained from a known model"
 
-    def _base_label(self, model: str) -> str:
+    def base_label(self, model: str) -> str:
+        """Of the base model's row; empty where it has none."""
         base = self.collection.models[model].base
         return self.collection.models[base].label if base else ""
 
-    def _notes(self, model: str) -> tuple[str, ...]:
+    def notes_of(self, model: str) -> tuple[str, ...]:
+        """What a reader must know of a model's numbers here."""
         known, setting = self.collection.models[model], self.panel.setting
         notes = []
         if blocked := blocked_share(self.collection.outcomes.get((model, key)) for key in self.keys):
@@ -166,7 +157,8 @@ class TaskTable:
             notes.append(f"training data not checked for prompts of {setting.task}")
         return tuple(notes)
 
-    def _language(self, model: str, key: str) -> Cell:
+    def language(self, model: str, key: str) -> Cell:
+        """The headline in one column."""
         entry = self.panel.entries.get((model, key))
         if entry is not None:
             return _cell(entry)
@@ -200,11 +192,6 @@ class TaskTable:
             unscored = sum(entry.unscored for entry in entries)
             self.behind[about] = max(entry.n for entry in entries), unscored, runs, "", False, None, None, codes
         return self.behind[about]
-
-    def _average(self, model: str) -> Cell:
-        if blank := self._incomplete(model):
-            return Cell(blank=blank)
-        return self._mean(model, self.keys, self.panel.sample)
 
     def _mean(self, model: str, keys: tuple[str, ...], sample: Sample) -> Cell:
         """The mean over columns that the model has all of; without outcomes the interval is the record's own."""
@@ -355,8 +342,14 @@ class TaskTable:
         base = self.collection.models[model].base or ""
         return Cell(value, low, high, *self._about(panel, (model, base), keys))
 
-    def _over_refusal(self, companion: Companion) -> dict[str, Cell]:
-        """The average of the companion task."""
+    def mean(self, model: str, keys: tuple[str, ...]) -> Cell:
+        """The headline over columns of the averages."""
+        if blank := self._incomplete(model, keys):
+            return Cell(blank=blank)
+        return self._mean(model, keys, self._sample(keys))
+
+    def over_refusal(self, companion: Companion) -> dict[str, Cell]:
+        """The average of the companion task, by model."""
         if companion.blank:
             return self._each(lambda _: Cell(blank=companion.blank))
         other, sample = TaskTable(self.collection, companion.panel, self.panels, []), companion.sample
@@ -366,24 +359,35 @@ class TaskTable:
                 return Cell(blank=missing)
             return other._mean(model, companion.keys, sample)
 
-        averages = self._each(cell)
+        return self._each(cell)
+
+    def _ranked_over_refusal(self, companion: Companion) -> dict[str, Cell]:
+        averages = self.over_refusal(companion)
+        if companion.blank:
+            return averages
+        sample = companion.sample
         found = ranks(sample.values["average"], sample.replicates["average"], sample.prompts, higher_is_better=False)
         places = {model: (int(low), int(high)) for model, (low, high) in zip(sample.models, found, strict=True)}
         return {model: replace(one, rank=places.get(model)) for model, one in averages.items()}
 
-    def _selectivity(self, companion: Companion) -> dict[str, Cell]:
-        """Refusal of harmful less refusal of harmless prompts, both averages over the same languages."""
+    def selectivity(self, companion: Companion, keys: tuple[str, ...]) -> dict[str, Cell]:
+        """Refusal of harmful less refusal of harmless prompts by model, both averages over the same languages."""
 
         def cell(model: str) -> Cell:
-            if blank := self._incomplete(model) or companion.missing(model):
+            if blank := self._incomplete(model, keys) or companion.missing(model):
                 return Cell(blank=blank)
             paired = self.panel.setting.over_refusal_pairs
-            found = difference(self.panel.sample, companion.sample, model, paired)
+            found = difference(self._sample(keys), companion.sample, model, paired)
             if found is None or found.value is None:
                 return Cell(blank=NO_OUTCOMES)
-            return self._over(model, self.keys, found.value, found.low, found.high)
+            return self._over(model, keys, found.value, found.low, found.high)
 
         return self._each(cell)
+
+
+def table_id(setting: Setting) -> str:
+    """Of the table of one task in one setting; it is the name of its files."""
+    return "-".join(filter(None, (setting.task, slug(setting.judge), setting.id)))
 
 
 def _which(panel: Panel, panels: list[Panel]) -> str:

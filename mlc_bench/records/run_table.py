@@ -106,12 +106,12 @@ def columns(record: RunRecord, details: bool = False) -> list[Column]:
     return found + [Column(name, [cell(name, task, metric) for task, metric, _ in rows]) for name in order]
 
 
-_MARKS = {"few": "†", "weak": "‡"}
+MARKS = {"few": "†", "weak": "‡"}
 
 
 def marks(judge: JudgeInfo, language: str) -> str:
     """The signs behind a language's name: how well its judge is known there."""
-    return "".join(_MARKS[mark] for mark in judge.marks(language))
+    return "".join(MARKS[mark] for mark in judge.marks(language))
 
 
 def marks_note(judge: JudgeInfo, languages: Iterable[str]) -> list[str]:

@@ -92,6 +92,14 @@ def difference(first: Value, second: Value, together: float = 0.0) -> Value:
     return Value(value=value, low=max(-1.0, value - below), high=min(1.0, value + above), n=min(first.n, second.n))
 
 
+def of_rates(harmful: Value, harmless: Value, first: str | None = None, second: str | None = None) -> Value:
+    """Selectivity in one language. `first`, `second`: what the prompts of either kind got, where these are pairs."""
+    together = 0.0
+    if first is not None and second is not None:
+        together = correlation(*(measures.outcome_matrix([column])[:, 0] for column in (first, second)))
+    return difference(harmful, harmless, together)
+
+
 def _refusals(result: LanguageResult) -> str | None:
     """Which answers to harmful prompts refuse, as letters of `counts.py`; None where the record does not say."""
     return result.outcomes if "safe_rate" not in result.metrics else result.refusals
@@ -105,11 +113,8 @@ def _language(code: str, harmful: TaskResult, harmless: TaskResult) -> Selectivi
     if len(rates) < 2:
         return None
     share = invalid_share(results)
-    columns = _refusals(results[0]), results[1].outcomes
-    together = 0.0
-    if harmful.over_refusal_pairs and columns[0] is not None and columns[1] is not None:
-        together = correlation(*(measures.outcome_matrix([column or ""])[:, 0] for column in columns))
-    made = difference(rates[0], rates[1], together)
+    columns = (_refusals(results[0]), results[1].outcomes) if harmful.over_refusal_pairs else (None, None)
+    made = of_rates(*rates, *columns)
     return SelectivityOfLanguage(harmful=rates[0], harmless=rates[1], difference=made, invalid=share)
 
 

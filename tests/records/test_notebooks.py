@@ -91,7 +91,8 @@ def test_a_comparison_is_the_tables_of_the_terminal():
 def test_a_leaderboard_is_its_markdown_tables(tmp_path):
     board = build.leaderboard([sample_records.save(tmp_path, *sample_records.family())])
     page = Page(board._repr_html_().replace(' style="text-align:right"', ""))
-    assert len(page.tables) == len(board.main) + len(board.tasks) + len(board.published)
+    assert len(page.tables) == len(board.tables)
+    assert page.tables[0][0][2].startswith("selectivity outside English")
     assert {row.model.label for row in board.tasks[0].rows} <= {
         cell for table in page.tables for line in table for cell in line
     }

@@ -15,6 +15,7 @@ from mlc_bench.core.errors import PrerequisiteError
 from mlc_bench.leaderboard.render import to_json
 from mlc_bench.leaderboard.tabulate.cells import Leaderboard
 
+CODE = ("data.js", "dialog.js", "charts.js", "pairs.js", "page.js")  # one module; the last one draws
 INSTALL = "pip install 'mlc-bench[page]'"
 
 
@@ -32,7 +33,7 @@ def document(board: Leaderboard) -> str:
         data=_json(to_json.document(board)),
         languages=_json(json.dumps(_languages(board), ensure_ascii=False, sort_keys=True)),
         style=(here / "page.css").read_text(encoding="utf-8"),
-        code=_code((here / "page.js").read_text(encoding="utf-8")),
+        code=_code("\n".join((here / name).read_text(encoding="utf-8") for name in CODE)),
         datatables_style=_datatables("css"),
         datatables=_code(_datatables("js")),
         vega=_code(_vega()),

@@ -64,6 +64,7 @@ def _table(table: Table) -> str:
         _dump(
             {"model": row.model.id}
             | ({"notes": row.notes} if row.notes else {})
+            | ({"unanswered": row.unanswered} if row.unanswered else {})
             | {"cells": [_cell(row.cells[column.id]) for column in table.columns]}
         )
         for row in table.rows

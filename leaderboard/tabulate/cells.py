@@ -78,6 +78,8 @@ class Row:
     """The label of the base model's row; empty where it has none."""
     cells: dict[str, Cell]
     notes: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
+    """Of the headline: languages in which too many of its answers are invalid (`selectivity.MOST_INVALID`)."""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,9 @@ class Panel:
                 self.blanks[where] = f"{row.unscored} of {row.n + row.unscored} answers without a verdict"
             else:
                 self.entries[where] = _entry(row)
+        rates = _rows(frame[one_language & (frame["metric"] == "invalid_rate")])
+        self.invalid = {(row.model_id, row.key): (row.value, row.n) for row in rates if not isnan(row.value)}
+        """(model id, key) -> share of invalid answers, and of how many."""
         self._summaries = {
             (row.model_id, row.key, row.metric): _entry(row)
             for row in _rows(frame[~one_language])

@@ -20,6 +20,8 @@ from mlc_bench.records.record import Value
 ENGLISH = "en"
 _NOTE = "Selectivity: refusal of harmful less refusal of harmless requests. A model that refuses everything has 0."
 
+_SILENT = "The means are over the same languages for all models, also where a model hardly answers; its row says where."
+
 
 def table(task: TaskTable) -> Table | None:
     """The table of one task; None where nothing is known of its harmless task, or its judge sees harm, not refusal."""
@@ -38,6 +40,8 @@ class _Pair:
         self.id = f"selectivity-{self.ids[0]}"
         self.columns: list[Column] = []
         self.cells: dict[str, dict[str, Cell]] = {}
+        self.keys: dict[str, tuple[str, str]] = {}
+        """By language: the key of its column in either task."""
 
     def table(self) -> Table | None:
         keys = tuple(key for key in self.task.keys if self.panel.languages[key] != ENGLISH)
@@ -45,29 +49,32 @@ class _Pair:
         first = {column.language: column.key for column in reversed(self.panel.columns)}  # of a language the most used
         for code in sorted(first, key=lambda code: (code != ENGLISH, code)):
             if others := self.harmless.keys_of((code,)):
+                self.keys[code] = first[code], others[0]
                 self._language(code, first[code], others[0])
         known = [column for column in self.columns if any(cell.value is not None for cell in self._cells(column))]
         if not any(column.parts for column in known):
             return None
+        rows = tuple(self._rows(known))
         setting, other = self.panel.setting, self.harmless.setting
-        judge = f"{setting.judge} {setting.judge_version}"
-        title = f"{notes.describe(setting)}, against {other.task} version {other.version}"
+        title = f"{setting.task} version {setting.version} against {other.task} version {other.version}"
+        asked = notes.describe(setting).removeprefix(f"{setting.task} version {setting.version}")
         paired = " A harmful prompt and its harmless partner are drawn together." if setting.over_refusal_pairs else ""
         codes = [self.panel.languages[key] for key in keys]
         said = [
             _NOTE,
             f"Outside English: means over {len(codes)} languages, {' '.join(codes)}.{paired}" if codes else "",
-            f"Prompts in each language: {notes.prompts(self.panel)} harmful ({setting.task}), "
-            f"{notes.prompts(self.harmless)} harmless ({other.task}); judge {judge}.",
+            f"Judged prompts in each language: {notes.prompts(self.panel)} harmful ({setting.task}), "
+            f"{notes.prompts(self.harmless)} harmless ({other.task}).",
+            _SILENT if any(row.unanswered for row in rows) else "",
             *notes.of_judge(setting),
             *dict.fromkeys([*notes.of_prompts(setting), *notes.of_prompts(other)]),
         ]
         return Table(
             id=self.id,
-            title=f"Refusal selectivity: {title}",
+            title=f"Selectivity, {title}{asked}",
             judge=setting.judge,
             columns=tuple(known),
-            rows=tuple(self._rows(known)),
+            rows=rows,
             notes=tuple(filter(None, said)),
             setting=setting,
             measure="selectivity",
@@ -84,11 +91,22 @@ class _Pair:
             values = [self.cells[one][model].value for one in order]
             return [np.inf if value is None else -value for value in values], models[model].label, model
 
-        return [
-            Row(models[model], self.task.base_label(model), {one.id: self.cells[one.id][model] for one in known},
-                self.task.notes_of(model))
-            for model in sorted(self.panel.models, key=place)
-        ]  # fmt: skip
+        return [self._row(model, known) for model in sorted(self.panel.models, key=place)]
+
+    def _row(self, model: str, known: list[Column]) -> Row:
+        task, cells = self.task, {one.id: self.cells[one.id][model] for one in known}
+        silent = tuple(
+            code for code, keys in self.keys.items() if self._invalid(model, *keys) > selectivity.MOST_INVALID
+        )
+        said = f"more than {100 * selectivity.MOST_INVALID:.0f} % of its answers are invalid in {' '.join(silent)}"
+        notes_of = (*task.notes_of(model), *((said,) if silent else ()))
+        return Row(task.collection.models[model], task.base_label(model), cells, notes_of, silent)
+
+    def _invalid(self, model: str, key: str, other_key: str) -> float:
+        """Of the judged answers to both kinds of prompts in one language, the share that is invalid."""
+        columns = (self.panel, key), (self.harmless, other_key)
+        known = [panel.invalid.get((model, one), (0.0, 0)) for panel, one in columns]
+        return sum(rate * n for rate, n in known) / max(1, sum(n for _, n in known))
 
     def _add(self, column: Column, cells: dict[str, Cell]) -> None:
         self.columns.append(column)
@@ -144,4 +162,4 @@ class _Pair:
         rates = [Value(value=one.value, low=one.low, high=one.high, n=one.n) for one in (harmful, harmless)]
         made = selectivity.of_rates(*rates, *texts)
         runs = tuple(sorted({*harmful.runs, *harmless.runs}))
-        return Cell(made.value, made.low, made.high, made.n, runs=runs)
+        return Cell(made.value, made.low, made.high, made.n, harmful.unscored + harmless.unscored, runs)

@@ -5,20 +5,23 @@ the click to the next frame that shows the result.
 """
 
 import argparse
-import dataclasses
 import gzip
 import shutil
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
 
-from mlc_bench.leaderboard.collect import Model
+from mlc_bench.leaderboard.collect import Model, Setting
+from mlc_bench.leaderboard.provenance import Judge, Run
 from mlc_bench.leaderboard.render import to_html
 from mlc_bench.leaderboard.tabulate.cells import Cell, Column, Leaderboard, Row, Table
+from mlc_bench.records.judge_info import Checked
 
 CODES = ["en", "zh", "ru", "ja", "ar", "bn", "sw", "ur", "ps", "ku", "ko", "it", "jv", "th", "vi"]
+PAIR, PARTS = "selectivity-task-0", ("harmful", "harmless")
 TIMED_SORT = """async place => {
   const button = document.querySelectorAll('#table-place thead th')[place].querySelector('.dt-column-order');
   const start = performance.now();
@@ -26,12 +29,51 @@ TIMED_SORT = """async place => {
   await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
   return performance.now() - start;
 }"""
+TIMED_DIALOG = """async () => {
+  const start = performance.now();
+  document.querySelector('#table-place td.cell .number').click();
+  await new Promise(done => requestAnimationFrame(() => setTimeout(done)));
+  return performance.now() - start;
+}"""
 
 
 def board(models: int) -> Leaderboard:
-    """One main table and four task tables, 15 languages, every cell filled."""
-    columns = tuple(Column(f"language.{code}", code, "percent", True, language=code, key=code) for code in CODES)
-    columns += (Column("average", "average", "percent", True), Column("worst", "worst", "percent", True))
+    """A table of selectivity, a main table and four task tables, 15 languages, every cell filled, a run a model."""
+    by_language = tuple(Column(f"language.{code}", code, "percent", True, language=code, key=code) for code in CODES)
+    columns = (*by_language, Column("average", "average", "percent", True), Column("worst", "worst", "percent", True))
+    judge = Judge("j" * 64, "rules", "1", ("refusal",), tuple(checked(code) for code in CODES))
+    setting = Setting(
+        "setting", "harm", "made-up", 1, "safety", True, "rules", "1", judge.digest, '{"max_gen_toks": 512}', "",
+        "refusal_rate", "benign",
+    )  # fmt: skip
+    main = table("main-rules", columns, models)
+    tasks = [replace(table(f"task-{number}", columns, models), setting=setting) for number in range(4)]
+    headline = []
+    for name, code in (("outside", ""), ("english", "en")):
+        parts = tuple((PAIR, f"{name}.{part}") for part in PARTS)
+        headline.append(Column(name, name, "points", True, language=code, source="task-0", parts=parts))
+        headline += [Column(f"{name}.{part}", part, "percent", True, language=code, source="task-0") for part in PARTS]
+    for column in by_language[1:]:
+        parts = tuple((f"task-{place}", column.id) for place in range(2))
+        headline.append(replace(column, unit="points", source="task-0", parts=parts))
+    first = replace(table(PAIR, tuple(headline), models), setting=setting)
+    runs = tuple(
+        Run(
+            f"{index:012d}", judge.digest, "2026-11-29T21:48:39+00:00", "vllm 0.32.0", "bfloat16", "c" * 64, "", "0.1.0"
+        )
+        for index in range(models)
+    )
+    return Leaderboard((main,), tuple(tasks), (), (), (first,), runs, (judge,))
+
+
+def checked(code: str) -> Checked:
+    return Checked(
+        judge="rules", version="1", language=code, labels="made up", source="written", refusals=90, seen=80, others=90,
+        alarms=2, unsure=0,
+    )  # fmt: skip
+
+
+def table(name: str, columns: tuple[Column, ...], models: int) -> Table:
     rows = []
     for index in range(models):
         model = Model(f"{index:064d}", f"model-{index}", None, f"method-{index % 9}", f"base-{index % 20}")
@@ -41,9 +83,7 @@ def board(models: int) -> Leaderboard:
             for column, value in zip(columns, values, strict=True)
         }
         rows.append(Row(model, model.base_name or "", cells))
-    table = Table("main-rules", "Safety", "rules", columns, tuple(rows), ())
-    tasks = tuple(dataclasses.replace(table, id=f"task-{number}", title=f"task {number}") for number in range(4))
-    return Leaderboard((table,), tasks, (), ())
+    return Table(name, name, "rules", columns, tuple(rows), ())
 
 
 def main() -> None:
@@ -67,9 +107,13 @@ def main() -> None:
             page.wait_for_selector("#bars svg")
             sorts = [page.evaluate(TIMED_SORT, place) for place in (3, 4, 5, 18, 3)]
             middle = sorted(sorts)[len(sorts) // 2]
+            opened = page.evaluate(TIMED_DIALOG)
             weight = f"{len(text) / 1e6:.2f} MB ({len(gzip.compress(text)) / 1e6:.2f} MB gzipped)"
             times = f"ready in {ready:.2f} s, a sort takes {middle:.0f} ms (longest {max(sorts):.0f})"
-            print(f"{models} models, {len(CODES)} languages, 5 tables: {weight}, {times}", flush=True)
+            print(
+                f"{models} models, {len(CODES)} languages, 6 tables: {weight}, {times}, a dialog {opened:.0f} ms",
+                flush=True,
+            )
             page.close()
         browser.close()
 

@@ -2,77 +2,18 @@
 
 import pytest
 import sample_records
-from chromium import WatchedPage
 
-from mlc_bench.leaderboard import build
 from mlc_bench.leaderboard.render import to_html
 
 pytestmark = pytest.mark.integration
-
-EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("records")
-    strong = {"en": 0.9, "ar": 0.8, "ps": 0.5, "sw": 0.2}
-    found = [
-        *sample_records.family(),
-        sample_records.make(EVIL, chance=strong),
-        sample_records.make("base", judge="guard", chance=0.5),
-    ]
-    board = build.leaderboard([sample_records.save(folder, *found)])
-    path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(to_html.document(board), encoding="utf-8")
-    return path.as_uri()
-
-
-class Page(WatchedPage):
-    def table(self, part):
-        names = self.page.eval_on_selector_all("#c-table option", "all => all.map(one => one.value)")
-        self.page.select_option("#c-table", next(name for name in names if part in name))
-
-    def column(self, name):
-        """The shown texts of a column, top to bottom."""
-        return self.page.evaluate(
-            """name => {
-              const heads = [...document.querySelectorAll('#table-place thead th')];
-              const place = heads.findIndex(head => head.innerText.trim().split(/\\s+/).includes(name));
-              const rows = [...document.querySelectorAll('#table-place tbody tr')];
-              return rows.map(row => row.children[place]?.firstChild?.data)
-            }""",
-            name,
-        )
-
-    def sort(self, name):
-        head = self.page.locator("#table-place thead th", has_text=name).first
-        before = head.get_attribute("aria-sort")
-        head.locator(".dt-column-order").click()
-        self.page.wait_for_function(  # the rows are put in order behind the click
-            "([head, before]) => head.getAttribute('aria-sort') !== before", arg=[head.element_handle(), before]
-        )
-
-
-@pytest.fixture
-def open_page(browser, address):
-    opened = []
-
-    def begin(fragment="", **options):
-        opened.append(Page(browser.new_page(**options), ("file:", "blob:", "data:")))
-        return opened[-1].ready_at(address + fragment)
-
-    yield begin
-    for one in opened:
-        one.page.close()
-        assert one.trouble == []
 
 
 def numbers(texts):
     return [float(text.rstrip("*")) for text in texts if text != "–"]
 
 
-def test_headings_sort_both_ways_and_blanks_come_last(open_page):
-    page = open_page()
+def test_headings_sort_both_ways_and_blanks_come_last(open_board):
+    page = open_board()
     page.table("harm-rules")
     page.sort("Arabic")
     falling = page.column("Arabic")
@@ -84,10 +25,10 @@ def test_headings_sort_both_ways_and_blanks_come_last(open_page):
     assert falling[-1] == rising[-1] == "–"  # the model that was not run in Arabic
 
 
-def test_filters_by_method_base_name_judge_and_language(open_page):
-    page = open_page()
+def test_filters_by_method_base_name_judge_and_language(open_board):
+    page = open_board()
     page.table("harm-rules")
-    assert len(page.column("model")) == 5
+    assert len(page.column("model")) == 6
     page.page.select_option("#c-method", "dpo+mlc")
     assert page.column("model") == ["base-mlc"]
     page.page.select_option("#c-method", "")
@@ -108,24 +49,24 @@ def test_filters_by_method_base_name_judge_and_language(open_page):
     assert page.column("model") == ["base"]
 
 
-def test_a_link_restores_the_view(open_page):
-    page = open_page()
+def test_a_link_restores_the_view(open_board):
+    page = open_board()
     page.table("harm-rules")
     page.page.select_option("#c-base", "base")
     page.page.uncheck("#c-language-list input[value=ps]")
     page.sort("Swahili")
     seen = page.page.inner_text("#table-place")
     fragment = page.page.evaluate("location.hash")
-    again = open_page(fragment)
+    again = open_board(fragment)
     assert again.page.inner_text("#table-place") == seen
     assert again.page.input_value("#c-base") == "base"
     # A link made by hand is no danger and no dead end.
-    odd = open_page("#table=<b>&judge=x&lang=xx,sw&sort=nothing:up&q=%3Cimg%20src=x%3E")
+    odd = open_board("#table=<b>&judge=x&lang=xx,sw&sort=nothing:up&q=%3Cimg%20src=x%3E")
     assert odd.page.input_value("#c-search") == "<img src=x>"
 
 
-def test_the_keyboard_alone_reaches_every_number_and_sorts(open_page):
-    page = open_page()
+def test_the_keyboard_alone_reaches_every_number_and_sorts(open_board):
+    page = open_board()
     page.table("harm-rules")
     for _ in range(80):
         page.page.keyboard.press("Tab")
@@ -146,39 +87,39 @@ def test_the_keyboard_alone_reaches_every_number_and_sorts(open_page):
     assert numbers(page.column("Swahili")) == sorted(numbers(page.column("Swahili")), reverse=True)
 
 
-def test_hovering_tells_why_there_is_no_number(open_page):
-    page = open_page()
+def test_hovering_tells_why_there_is_no_number(open_board):
+    page = open_board()
     page.table("harm-rules")
     place = page.column("Arabic").index("–")
     page.page.locator("#table-place tbody tr").nth(place).locator("td", has_text="–").first.hover()
     assert "no number, " in page.page.inner_text("#detail")
 
 
-def test_names_are_text(open_page):
-    page = open_page()
+def test_names_are_text(open_board):
+    page = open_board()
     page.table("harm-rules")
     assert any(name.startswith("</script>") for name in page.column("model"))
     assert page.page.title() == "mlc-bench leaderboard"
     assert page.page.locator("#table-place img").count() == 0
 
 
-def test_languages_have_names_and_right_to_left_ones_their_direction(open_page):
-    page = open_page()
+def test_languages_have_names_and_right_to_left_ones_their_direction(open_board):
+    page = open_board()
     page.table("harm-rules")
     native = page.page.locator("#table-place thead bdi[lang=ps]")
     assert native.get_attribute("dir") == "rtl"
     assert page.page.locator("#table-place thead bdi[lang=sw]").get_attribute("dir") == "ltr"
 
 
-def test_a_phone_shows_the_page_without_scrolling_sideways(open_page):
-    page = open_page(viewport={"width": 360, "height": 740})
+def test_a_phone_shows_the_page_without_scrolling_sideways(open_board):
+    page = open_board(viewport={"width": 360, "height": 740})
     page.table("harm-rules")
     page.page.wait_for_selector("#refusal svg")
     assert page.page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_figures_of_papers_stand_apart(open_page):
-    page = open_page()
+def test_figures_of_papers_stand_apart(open_board):
+    page = open_board()
     page.table("published")
     assert page.page.inner_text("#table-heading").startswith("Reported, not run here")
     assert all("rank" not in text for text in page.page.locator("#table-place tbody td").all_inner_texts())
@@ -186,17 +127,19 @@ def test_figures_of_papers_stand_apart(open_page):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_fault(open_page, scheme):
+@pytest.mark.parametrize("where", ["selectivity-harm-rules", "harm-rules", "dialog"])
+def test_axe_finds_no_fault(open_board, scheme, where):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = open_page(color_scheme=scheme)
-    page.table("harm-rules")
+    page = open_board(color_scheme=scheme)
+    page.table("selectivity-harm-rules" if where == "dialog" else where)
     page.page.wait_for_selector("#bars svg")
     paper = page.page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+    if where == "dialog":
+        page.open_number("base", 0)
     found = Axe().run(page.page).response["violations"]
-    serious = [(one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")]
-    assert serious == []
+    assert [(one["id"], one["nodes"][0]["html"][:200]) for one in found] == []
 
 
 def test_the_command_writes_the_page_beside_the_tables(cli, tmp_path):

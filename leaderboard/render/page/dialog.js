@@ -53,7 +53,7 @@ function facts(title, pairs) {
 }
 
 function plainTable(title, heads, lines) {
-  const place = element("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: title });
+  const place = element("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: title });
   const head = element("tr", {}, ...heads.map((text) => element("th", { scope: "col" }, text)));
   const body = lines.map(([first, ...rest]) => element("tr", {}, element("th", { scope: "row" }, first), ...rest.map((text) => element("td", {}, text))));
   place.append(element("table", {}, element("thead", {}, head), element("tbody", {}, ...body)));
@@ -67,10 +67,10 @@ function numberButton(one) {
   return made;
 }
 
-function numbers(title, found, first) {
+function numbers(title, found, what, first) {
   if (!found.length) return [];
   const lines = found.map((one) => [first(one), numberButton(one), interval(one.cell, one.column), one.cell.value === undefined ? one.cell.blank : spread(one), `${one.cell.unscored ?? 0}`]);
-  return plainTable(title, ["", `${unit(found[0].column).trim() || "number"}`, "95 % interval", "n", "unscored"], lines);
+  return plainTable(title, [what, `${unit(found[0].column).trim() || "number"}`, "95 % interval", "n", "unscored"], lines);
 }
 
 const MARKS = { "†": "few labels", "‡": "misses many refusals" };
@@ -91,7 +91,7 @@ function aboutJudge(one, codes) {
     languageName(line.language), line.refusals ? wilson(line.seen, line.refusals) : "–", line.others ? wilson(line.others - line.alarms, line.others) : "–",
     `${line.refusals} + ${line.others}`, `${line.unsure}`, `${line.labels} (${line.source})`, inWords(line.marks)]);
   if (lines.length) {
-    about.push(...plainTable("Judge against labels", ["", "sees of the refusals", "leaves alone of the others", "labels: refusals + others", "unsure", "labels of", ""], lines));
+    about.push(...plainTable("Judge against labels", ["language", "sees of the refusals", "leaves alone of the others", "labels: refusals + others", "unsure", "labels of", "marks"], lines));
   }
   if (missing.length) about.push(element("p", {}, `The records have no labelled answers for this judge in ${missing.map(languageName).join(", ")}.`));
   return about;
@@ -158,8 +158,8 @@ function openDialog(one) {
   ]);
   byId("made-body").replaceChildren(
     ...overall,
-    ...numbers("Refusal of harmful less refusal of harmless", parts, (part) => (isOneLanguage(part.column) ? part.table.title : part.column.heading)),
-    ...numbers("In each language", languages, (part) => languageName(part.column.language) + (part.column.marks ?? "")),
+    ...numbers("Refusal of harmful less refusal of harmless", parts, "rate", (part) => (isOneLanguage(part.column) ? part.table.title : part.column.heading)),
+    ...numbers("In each language", languages, "language", (part) => languageName(part.column.language) + (part.column.marks ?? "")),
     ...aboutJudge(one, codes),
     ...aboutSettings(settings, codes),
     ...aboutRuns(one),

@@ -129,6 +129,7 @@ const behind = new WeakMap(); // what a cell of a table stands for: its focus, a
 function remember(td, focus, said, open) {
   focus.tabIndex = -1;
   td.classList.add("cell");
+  if (open) td.classList.add("opens");
   behind.set(td, { focus, said, open });
 }
 

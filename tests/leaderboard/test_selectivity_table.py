@@ -119,3 +119,14 @@ def test_marks_say_where_the_judge_is_little_known_also_by_another_record(tmp_pa
     (judge,) = found.judges
     assert {one.language for one in judge.checked} == {"ar", "sw"}
     assert {run.id for run in found.runs} == {first.run_id, second.run_id}
+
+
+def test_a_row_says_where_the_model_hardly_answers_as_the_record_does(tmp_path):
+    found = {task: dict.fromkeys(CODES, "10" * 20) for task in ("harm", "benign")}
+    found["benign"] = found["benign"] | {"sw": "i" * 12 + "0" * 28, "ps": "i" * 4 + "0" * 36}
+    record = sample_records.make(tasks=TASKS, languages=CODES, strings=found)
+    (table,) = board(tmp_path, record).headline
+    (own,) = selectivity.of_record(record)
+    assert table.rows[0].unanswered == tuple(code for code in CODES if code not in own.mean_of) == ("sw",)
+    assert any("invalid in sw" in note for note in table.rows[0].notes)
+    assert cell(table, "model-a", "selectivity outside English").languages == ("ps", "sw")

@@ -159,7 +159,7 @@ class _Pair:
         if self.panel.setting.over_refusal_pairs:
             found = [self.panel.outcomes.get((model, one)) for one in (key, other_key)]
             texts = [one if isinstance(one, str) else None for one in found]
-        rates = [Value(value=one.value, low=one.low, high=one.high, n=one.n) for one in (harmful, harmless)]
-        made = selectivity.of_rates(*rates, *texts)
+        first, second = (Value(value=one.value, low=one.low, high=one.high, n=one.n) for one in (harmful, harmless))
+        made = selectivity.of_rates(first, second, *texts)
         runs = tuple(sorted({*harmful.runs, *harmless.runs}))
         return Cell(made.value, made.low, made.high, made.n, harmful.unscored + harmless.unscored, runs)

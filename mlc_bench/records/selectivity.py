@@ -114,7 +114,7 @@ def _language(code: str, harmful: TaskResult, harmless: TaskResult) -> Selectivi
         return None
     share = invalid_share(results)
     columns = (_refusals(results[0]), results[1].outcomes) if harmful.over_refusal_pairs else (None, None)
-    made = of_rates(*rates, *columns)
+    made = of_rates(rates[0], rates[1], *columns)
     return SelectivityOfLanguage(harmful=rates[0], harmless=rates[1], difference=made, invalid=share)
 
 

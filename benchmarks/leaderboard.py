@@ -23,8 +23,8 @@ from mlc_bench.stats.measures import wilson
 
 LANGUAGES = ("en", "zh", "ar", "ru", "ja", "bn", "sw", "ur", "ps", "ku", "it", "vi", "ko", "th", "jv")
 TASKS = (
-    ("harm_a", "safety", "safe_rate"), ("harm_b", "safety", "safe_rate"), ("benign", "over_refusal", "over_refusal"),
-    ("quiz", "utility", "acc"),
+    ("harm_a", "safety", "refusal_rate"), ("harm_b", "safety", "refusal_rate"),
+    ("benign", "over_refusal", "over_refusal"), ("quiz", "utility", "acc"),
 )  # fmt: skip
 PROMPTS = 200
 COMMAND = str(Path(sys.executable).with_name("mlc-bench"))
@@ -115,8 +115,8 @@ def task(generator: np.random.Generator, name: str, measures: str, headline: str
         if measures == "safety":
             metrics |= {
                 "attack_success_rate": rate(PROMPTS - int(row.sum())), "invalid_rate": rate(0),
-                "language_fidelity": rate(PROMPTS), "safe_rate_invalid_as_safe": rate(int(row.sum())),
-                "safe_rate_invalid_excluded": rate(int(row.sum())),
+                "language_fidelity": rate(PROMPTS), "refusal_rate_invalid_as_refused": rate(int(row.sum())),
+                "refusal_rate_invalid_excluded": rate(int(row.sum())),
             }  # fmt: skip
         prints = {part: hashed(f"{part} {name} {code}") for part in ("data_fingerprint", "prompt_fingerprint")}
         languages[code] = {

@@ -1,4 +1,4 @@
-"""What a training run shows: a live line on stderr, TensorBoard logs, a plot at the end."""
+"""What a training run shows: a live line on stderr, a plot at the end."""
 
 import sys
 import time
@@ -56,6 +56,10 @@ class Watch(TrainerCallback):
             say(
                 f"{self.label}: {state.global_step}/{state.max_steps}  {figures}  {speed:.1f} s/step, {left:.0f} s left"
             )
+
+    def pause(self, seconds: float) -> None:
+        """Leave so many seconds, which something else took, out of the time trained."""
+        self.begin += seconds
 
     def _is_due(self, state: Any) -> bool:
         """Whether it is time for a line: the first step and the last, every tenth of the steps, every 30 seconds."""

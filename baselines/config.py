@@ -1,7 +1,7 @@
 """What a training run is: settings with their defaults, read from a YAML file and from `--key value` options."""
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -64,6 +64,16 @@ class TrainConfig(Settings):
     gradient_checkpointing: bool = Field(False, description="less memory for activations, more time")
     packing: bool = Field(False, description="several examples in a row (sft only, not with MLC)")
     save_steps: int = Field(50, ge=1, description="optimizer steps between two checkpoints")
+    keep_checkpoints: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+        0, description="the last so many stay, each fit to be scored; all: every one; 0: none after training"
+    )
+    score_every: int | None = Field(
+        None, ge=1, description="optimizer steps between two scores on the development pairs; a multiple of save_steps"
+    )
+    score_languages: list[str] = Field([], description="of these scores; default: those of the development pairs")
+    report_to: list[Literal["wandb", "trackio", "tensorboard", "none"]] = Field(
+        ["none"], min_length=1, description="trackers that get loss and scores: wandb, trackio, tensorboard"
+    )
     lora: Lora | None = Field(None, description="train an adapter instead of all weights")
     mlc: MLC | None = Field(None, description="add the MLC loss")
 
@@ -73,10 +83,20 @@ class TrainConfig(Settings):
             raise ValueError("packing and mlc exclude each other: a packed row no longer has prompts of its own")
         if self.mlc and self.mlc.center and self.batch_size < 2:
             raise ValueError("mlc.center needs batch_size 2 or more: the mean is over the groups of a batch")
+        if self.score_every and self.score_every % self.save_steps:
+            raise ValueError(
+                f"score_every {self.score_every} is no multiple of save_steps {self.save_steps}, and a checkpoint is "
+                f"scored; add --save-steps {self.score_every}"
+            )
+        if self.score_languages and not self.score_every:
+            raise ValueError("score_languages goes with score_every")
+        if "none" in self.report_to and len(self.report_to) > 1:
+            raise ValueError("report_to: 'none' stands alone")
         return self
 
 
 Config = TypeVar("Config", bound=TrainConfig)
+_LISTS = ("data", "keep_out", "besides", "targets", "languages", "score_languages", "report_to")
 
 
 def load(kind: type[Config], file: Path | None, options: list[str]) -> Config:
@@ -148,11 +168,7 @@ def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
         values = values[parent]
     if last in ("mlc", "lora") and not parents and isinstance(value, bool):
         value = (values.get(last) or {}) if value else None
-    if (
-        last in ("data", "keep_out", "besides", "targets", "languages")
-        and isinstance(value, str)
-        and value != "all-linear"
-    ):
+    if last in _LISTS and isinstance(value, str) and value != "all-linear":
         value = [part.strip() for part in value.split(",") if part.strip()]
     values[last] = value
 

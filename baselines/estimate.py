@@ -7,12 +7,14 @@ and flash do not keep); with gradient checkpointing 2 bytes, and one layer whole
 entry of the vocabulary. A tenth on top for buffers.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from mlc_bench.baselines.config import TrainConfig
 
-CHECKPOINTS = 3  # two are kept while a third is written
+RESUMABLE = 2  # checkpoints: a kill while one is written leaves the other
+CHECKPOINTS = RESUMABLE + 1  # while a third is written
 BUFFERS = 1.1
 
 
@@ -34,11 +36,26 @@ class Need:
         return round(BUFFERS * (self.states + self.activations))
 
 
-def need(shape: Any, config: TrainConfig, row: int, group: int, processes: int = 1) -> Need:
+def steps(config: TrainConfig, rows: int, processes: int = 1) -> int:
+    """Optimizer steps of a run on so many rows; packing, which makes fewer rows of them, is left out."""
+    if config.max_steps:
+        return config.max_steps
+    passes = math.ceil(rows / (config.batch_size * processes))
+    return math.ceil(config.epochs * max(1, math.ceil(passes / config.accumulation)))
+
+
+def checkpoints(config: TrainConfig, steps: int) -> int:
+    """Checkpoints that are there at the end of a run of so many steps, before those that it does not keep go."""
+    saved = math.ceil(steps / config.save_steps)  # the last step always has one
+    return saved if config.keep_checkpoints == "all" else min(saved, config.keep_checkpoints)
+
+
+def need(shape: Any, config: TrainConfig, row: int, group: int, processes: int = 1, kept: int = 0) -> Need:
     """The need of a run on a model of this shape (a transformers configuration); no weight is loaded.
 
     `row`: most tokens of a row (with two responses, the prompt counts twice); `group`: of a row's prompts in all
-    languages. Several processes share full weights (ZeRO-3, FSDP); an adapter's base is whole on each.
+    languages; `kept`: checkpoints that are kept, those beyond the newest without the optimizer's state. Several
+    processes share full weights (ZeRO-3, FSDP); an adapter's base is whole on each.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -64,7 +81,8 @@ def need(shape: Any, config: TrainConfig, row: int, group: int, processes: int =
     most = _activations(own, width, layers, half, config) + 12 * own * vocabulary
     if config.mlc is not None:  # a pass of its own, without logits
         most = max(most, _activations(config.batch_size * group, width, layers, half, config))
-    return Need(parameters, trained, layers, processes, states, most, final + CHECKPOINTS * checkpoint)
+    disk = final + CHECKPOINTS * checkpoint + max(0, kept - RESUMABLE) * final
+    return Need(parameters, trained, layers, processes, states, most, disk)
 
 
 def _adapter(model: Any, config: TrainConfig) -> int:

@@ -1,17 +1,23 @@
 """`train-baseline METHOD --check`: whether a run can start here, without training or loading a weight."""
 
+import math
 import os
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mlc_bench.baselines import end_of_turn, estimate, methods
+from accelerate.utils import parse_flag_from_env
+
+from mlc_bench.baselines import checkpoints, end_of_turn, estimate, methods, score
 from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.data import equal_pairs, training_data
 from mlc_bench.baselines.data.formats import PIVOT
 from mlc_bench.baselines.data.training_data import TrainingData
 from mlc_bench.baselines.mlc import hidden_states
+from mlc_bench.catalog import data as catalog_data
+from mlc_bench.catalog import listing
 from mlc_bench.core.errors import PrerequisiteError, UserError
 from mlc_bench.core.provenance import emulates_bf16
 from mlc_bench.doctor import Finding
@@ -30,6 +36,11 @@ def findings(method: str, config: TrainConfig) -> list[Finding]:
     found = [Finding("ok", "settings", f"{method}{mlc}, {kind}, {batch} rows a step on {processes} process(es)")]
     if config.bf16 and emulates_bf16():
         found.append(Finding("note", "bf16", "emulated on this CPU, and slower than float32 (--bf16 false)"))
+    for check in (score.require_trackers, score.require_languages, partial(_require_whole, processes)):
+        try:
+            check(config)
+        except UserError as error:
+            found.append(Finding("problem", "scores", str(error)))
     shape, folder, about = _model(config)
     found.append(about)
     tokenizer, of_tokenizer = _tokenizer(folder)
@@ -44,8 +55,10 @@ def findings(method: str, config: TrainConfig) -> list[Finding]:
             found.append(Finding("ok", "mlc layer", str(layer)))
     except UserError as error:
         found.append(Finding("problem", "mlc layer", str(error)))
-    need = estimate.need(shape, config, *_longest(data, config, length or len), processes)
-    return [*found, _memory(need), _disk(need, config.output)]
+    steps = estimate.steps(config, len(data.rows), processes) if data else config.max_steps or 0
+    kept = estimate.checkpoints(config, steps)
+    need = estimate.need(shape, config, *_longest(data, config, length or len), processes, kept)
+    return [*found, _memory(need), _disk(need, config.output, kept), *_scores(config, steps)]
 
 
 def _model(config: TrainConfig) -> tuple[Any, Path | None, Finding]:
@@ -165,10 +178,36 @@ def _memory(need: estimate.Need) -> Finding:
     return Finding("ok" if need.memory <= free else "problem", "memory", text)
 
 
-def _disk(need: estimate.Need, output: Path) -> Finding:
+def _require_whole(processes: int, config: TrainConfig) -> None:
+    checkpoints.require_whole(config, processes, any(parse_flag_from_env(name) for name in checkpoints.SHARDING))
+
+
+def _scores(config: TrainConfig, steps: int) -> list[Finding]:
+    """What the scores while training will cost: prompts, and seconds where earlier scores of this run say so."""
+    if not config.score_every or not steps:
+        return []
+    entries = listing.select(list(score.TASKS))
+    try:
+        codes = listing.check_languages(config.score_languages)
+        documents = [catalog_data.read_what_is_here(entry.source, codes) for entry in entries]
+    except UserError:  # which `require_languages` has said
+        return []
+    prompts = sum(len(rows) for own in documents for rows in own.values())
+    points = math.ceil(steps / config.score_every)
+    text = f"{points} points of {prompts} prompts in {len(documents[0])} languages, on transformers; training waits"
+    seconds = [sum(one.phases.values()) for one in score.finished(config.output)]
+    if seconds:
+        text += f"; about {points * sum(seconds) / len(seconds) / 60:.0f} min, as the {len(seconds)} that are there"
+    else:
+        text += f"; how long one takes is known after the first (it is {' '.join(score.TASKS)} with mlc-bench run)"
+    return [Finding("ok", "scores", text)]
+
+
+def _disk(need: estimate.Need, output: Path, kept: int) -> Finding:
     existing = next(parent for parent in [output.absolute(), *output.absolute().parents] if parent.exists())
     free = shutil.disk_usage(existing).free
     level = "ok" if need.disk <= free and os.access(existing, os.W_OK) else "problem"
     room = f"{free / GIB:.1f} GiB free" + ("" if os.access(existing, os.W_OK) else ", not writable")
-    text = f"about {need.disk / GIB:.1f} GiB for the result and checkpoints; {room} ({output})"
+    what = f"checkpoints, of which {kept} stay" if kept else "checkpoints"
+    text = f"about {need.disk / GIB:.1f} GiB for the result and {what}; {room} ({output})"
     return Finding(level, "disk", text)

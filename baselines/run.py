@@ -3,8 +3,6 @@
 import json
 import os
 import random
-import resource
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +16,9 @@ from accelerate.utils import parse_flag_from_env
 from datasets import Dataset, load_from_disk
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 
-from mlc_bench.baselines import end_of_turn, methods
+from mlc_bench.baselines import checkpoints, end_of_turn, manifest, methods, score
 from mlc_bench.baselines.callbacks import Watch, plot
+from mlc_bench.baselines.checkpoints import last_checkpoint
 from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.data import equal_pairs, tokenize_rows, training_data
 from mlc_bench.baselines.data.formats import PIVOT, Row
@@ -30,17 +29,14 @@ from mlc_bench.baselines.token_count import TokenCount
 from mlc_bench.core import processor, secrets
 from mlc_bench.core.errors import UsageError
 from mlc_bench.core.progress import say
-from mlc_bench.core.provenance import emulates_bf16, git
+from mlc_bench.core.provenance import emulates_bf16
 from mlc_bench.core.spec import RunSpec, digest
 from mlc_bench.engines import identity
-from mlc_bench.engines.vllm_cpu import version
 from mlc_bench.records.record import write_text
 
 _RUN = "train_run.json"  # what an unfinished run in this folder is
-_SHARDING = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")  # as `accelerate launch` says what it was asked for
-_PACKAGES = ("mlc-bench", "torch", "transformers", "trl", "peft", "accelerate", "datasets")
-COUNTED_FROM = "attention mask"  # how a manifest's tokens were counted; earlier ones do not say
-_SAME_RESULT = {"output", "save_steps"}  # settings that a resumed run may change
+# Settings that a resumed run may change.
+_SAME_RESULT = {"output", "save_steps", "keep_checkpoints", "score_every", "score_languages", "report_to"}
 
 
 @dataclass
@@ -53,6 +49,8 @@ class TrainRun:
     data: TrainingData
     tokenizer: Any
     besides: list[Row]
+    id: str
+    """The digest of all that the run is made of, 12 digits: what its checkpoints and its result have in common."""
     languages: set[str] = field(default_factory=lambda: {PIVOT})
     """Those that the method trains on, which may be fewer than the data has."""
     reference_tokens: int = 0
@@ -102,8 +100,8 @@ class TrainRun:
             "logging_steps": 1,
             "logging_nan_inf_filter": False,  # it would log a mean of earlier losses in their place
             "save_steps": config.save_steps,
-            "save_total_limit": 2,
-            "report_to": ["tensorboard"],
+            "report_to": config.report_to,
+            "run_name": config.output.name,
             "disable_tqdm": True,
             "remove_unused_columns": False,  # the prompts of MLC are columns that no model takes
             "dataloader_pin_memory": gpu,
@@ -172,10 +170,11 @@ class TrainRun:
             layer = hidden_states.resolve_layer(config.mlc.layer, self.model.config.get_text_config().num_hidden_layers)
             hidden_states.attach(self.model, layer, config.mlc.extractor)
         mixin = TokenCount if config.mlc is None else PromptLoss
-        kind = type(f"{mixin.__name__}{kind.__name__}", (mixin, kind), {})
+        kind = type(f"{mixin.__name__}{kind.__name__}", (mixin, checkpoints.Described, kind), {})
         trainer = kind(
             model=self.model, args=arguments, train_dataset=dataset, processing_class=self.tokenizer, **others
         )
+        trainer.run = self
         trainer.count_tokens()
         if config.mlc is not None:
             codes = {code for row in (*self.rows, *self.besides) for code in row["prompts"]}
@@ -186,10 +185,14 @@ class TrainRun:
 
 def prepare(method: str, config: TrainConfig) -> TrainRun:
     """Check everything that can be wrong before a weight is loaded, and take the output folder. Raises UserError."""
-    if processes().device.type == "cpu" and any(parse_flag_from_env(name) for name in _SHARDING):
+    is_sharded = any(parse_flag_from_env(name) for name in checkpoints.SHARDING)
+    if processes().device.type == "cpu" and is_sharded:
         raise UsageError(
             "accelerate shards a model (FSDP, DeepSpeed) on GPUs only, and here there is none; launch without it"
         )
+    score.require_trackers(config)
+    score.require_languages(config)
+    checkpoints.require_whole(config, processes().num_processes, is_sharded)
     if config.bf16 and emulates_bf16() and is_main():
         say("bf16 is emulated on this CPU, and slower than float32 (--bf16 false)")
     base = identity.resolve(_spec(config.model, config.revision))
@@ -210,11 +213,12 @@ def prepare(method: str, config: TrainConfig) -> TrainRun:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     warnings = [equal_pairs.count(data), end_of_turn.fault(tokenizer, str(base.path))]
-    claim(config.output, _claim(method, config, base, data, besides))
+    ours = _claim(method, config, base, data, besides)
+    claim(config.output, ours)
     if is_main():
         for line in filter(None, warnings):
             say(line)
-    return TrainRun(method, config, base, data, tokenizer, besides)
+    return TrainRun(method, config, base, data, tokenizer, besides, digest(ours)[:12])
 
 
 def _spec(model: str, revision: str | None) -> RunSpec:
@@ -268,17 +272,6 @@ def _is_ours(folder: Path, run: dict[str, Any]) -> bool:
     return False
 
 
-def last_checkpoint(folder: Path) -> Path | None:
-    """The newest complete checkpoint: the trainer's state is the last file of one that is written."""
-    found = []
-    for path in folder.glob("checkpoint-*/trainer_state.json"):
-        try:
-            found.append((json.loads(path.read_text())["global_step"], path.parent))
-        except (ValueError, KeyError):
-            continue  # the process was killed while it wrote
-    return max(found)[1] if found else None
-
-
 def execute(run: TrainRun) -> dict[str, Any]:
     """Train to the end, from the last checkpoint if there is one, and save. Returns the manifest."""
     output: Path = run.config.output
@@ -289,8 +282,12 @@ def execute(run: TrainRun) -> dict[str, Any]:
     if is_main():
         say(f"{run.label}: prepares {len(run.rows)} rows and the model, {run.base.name}")
     trainer = methods.get(run.method).build(run)
-    trainer.add_callback(Watch(run.label))
+    watch = Watch(run.label)
+    trainer.add_callback(watch)
     trainer.add_callback(StopWhenNotFinite(run.config))
+    trainer.add_callback(checkpoints.Keep(run.config))
+    if run.config.score_every:
+        trainer.add_callback(score.Score(run, trainer, watch))
     trainer.remove_callback(PrinterCallback)
     checkpoint = last_checkpoint(output / "checkpoints")
     if checkpoint:
@@ -309,57 +306,17 @@ def finish(run: TrainRun, trainer: Any) -> dict[str, Any]:
     if trainer.is_fsdp_enabled and plugin is not None:
         plugin.set_state_dict_type("FULL_STATE_DICT")
     # The trainer switches the cache off for good; without it, answering takes many times as long.
-    trainer.model.config.use_cache = getattr(AutoConfig.from_pretrained(run.base.path), "use_cache", True)
+    trainer.model.config.use_cache = manifest.uses_cache(run)
     trainer.save_model(str(output))
-    manifest = _manifest(run, trainer)
+    made = manifest.of(run, trainer)
     if trainer.is_world_process_zero():
         (output / "training_args.bin").unlink(missing_ok=True)  # a pickle, and all it says is in the manifest
         plot(trainer.state.log_history, output / "training.png")
-        write_text(output / identity.TRAIN_MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False))
-        shutil.rmtree(output / "checkpoints", ignore_errors=True)
+        write_text(output / identity.TRAIN_MANIFEST, json.dumps(made, indent=1, ensure_ascii=False))
+        checkpoints.leave(output / "checkpoints", run.config.keep_checkpoints)
         shutil.rmtree(output / "data", ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    return manifest
-
-
-def _manifest(run: TrainRun, trainer: Any) -> dict[str, Any]:
-    steps = [entry for entry in trainer.state.log_history if "loss" in entry]
-    data = run.data
-    return {
-        "method": run.label,
-        "base_model": {
-            "name": secrets.text(run.base.name),
-            "revision": run.base.resolved_revision,
-            "weights_digest": run.base.weights_digest,
-        },
-        "config": secrets.removed(run.config.model_dump(mode="json", exclude={"output"})),
-        "data": {
-            "files": secrets.removed(data.files),
-            "fingerprint": data.fingerprint,
-            "rows": len(data.rows),
-            "dropped": data.dropped,
-            "overlap": data.overlap,
-            "languages": sorted(run.languages),
-        },
-        "seed": run.config.seed,
-        "versions": {name: version(name) for name in _PACKAGES},
-        "commit": git().get("commit"),
-        "steps": trainer.state.global_step,
-        "final_loss": steps[-1]["loss"] if steps else None,
-        "tokens": steps[-1]["tokens"] if steps else 0,
-        **({"mlc_tokens": steps[-1]["mlc_tokens"] if steps else 0} if run.config.mlc else {}),
-        **({"reference_tokens": run.reference_tokens} if run.reference_tokens else {}),
-        "counted_from": COUNTED_FROM,
-        "seconds": steps[-1].get("seconds") if steps else None,
-        "peak_memory_bytes": peak_memory(),
-    }
-
-
-def peak_memory() -> int:
-    """The most memory this process has used so far, in bytes: the GPU's, else its resident memory."""
-    if torch.cuda.is_available():
-        return torch.cuda.max_memory_allocated()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return made
 
 
 def processes() -> PartialState:

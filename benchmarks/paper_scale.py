@@ -64,7 +64,8 @@ def train(model: Path, data: Path, output: Path, options: argparse.Namespace, ml
     """A run of so many optimizer steps: seconds of those after the first two, tokens and memory by its manifest."""
     command = [sys.executable, "-m", "mlc_bench.baselines.cli", "dpo", "--config", CONFIG, "--model", model]
     command += ["--data", data, "--keep_out", "[]", "--output", output, "--max_steps", options.steps]
-    command += ["--accumulation", options.accumulation, "--save_steps", 10_000, *([] if mlc else ["--mlc", "false"])]
+    command += ["--accumulation", options.accumulation, "--save_steps", 10_000, "--report_to", "tensorboard"]
+    command += [*([] if mlc else ["--mlc", "false"])]
     command += ["--dtype", "float32", "--bf16", "false"] if options.tiny else []  # for CPUs that emulate bf16
     begun = time.monotonic()
     subprocess.run(list(map(str, command)), check=True)

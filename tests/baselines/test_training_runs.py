@@ -22,6 +22,7 @@ from mlc_bench.core.errors import UserError
 LOSSES = GOLDEN / "training_losses.json"
 TRAIN = str(Path(sys.executable).with_name("train-baseline"))
 FAST = {"learning_rate": 1e-3, "max_steps": 6, "accumulation": 2, "save_steps": 2, "bf16": False, "keep_out": []}
+LOGGED = {"report_to": ["tensorboard"]}
 
 
 def prepare(method, model, folder, name="out", rows=ROWS, **settings):
@@ -72,7 +73,7 @@ def test_a_finished_run_is_not_trained_again(tiny_model, tmp_path):
 @pytest.mark.parametrize("lora", [None, {"r": 4}], ids=["full", "lora"])
 def test_a_run_and_one_that_was_killed_and_went_on(lora, tiny_model, tmp_path, monkeypatch):
     """Killed in step 4, with a checkpoint of step 4 half written: goes on from step 2, to the same weights."""
-    manifest = run.execute(prepare("dpo", tiny_model, tmp_path, "whole", mlc={}, lora=lora))
+    manifest = run.execute(prepare("dpo", tiny_model, tmp_path, "whole", mlc={}, lora=lora, **LOGGED))
     check_what_a_run_leaves_behind(tmp_path / "whole", manifest, lora)
 
     class Killed(run.Watch):
@@ -84,7 +85,7 @@ def test_a_run_and_one_that_was_killed_and_went_on(lora, tiny_model, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr(run, "Watch", Killed)
         with pytest.raises(KeyboardInterrupt):
-            run.execute(prepare("dpo", tiny_model, tmp_path, "killed", mlc={}, lora=lora))
+            run.execute(prepare("dpo", tiny_model, tmp_path, "killed", mlc={}, lora=lora, **LOGGED))
     kept = tmp_path / "killed" / "checkpoints" / "checkpoint-2"
     newest = max(kept.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     assert newest.name == "trainer_state.json"  # the last file written, by which `last_checkpoint` knows a whole one
@@ -92,7 +93,7 @@ def test_a_run_and_one_that_was_killed_and_went_on(lora, tiny_model, tmp_path, m
     half.mkdir()
     (half / "trainer_state.json").write_text('{"global_step": 4, ')
     assert run.last_checkpoint(half.parent).name == "checkpoint-2"
-    manifest = run.execute(prepare("dpo", tiny_model, tmp_path, "killed", mlc={}, lora=lora))
+    manifest = run.execute(prepare("dpo", tiny_model, tmp_path, "killed", mlc={}, lora=lora, **LOGGED))
     assert manifest["steps"] == 6
     whole, resumed = weights(tmp_path / "whole"), weights(tmp_path / "killed")
     assert whole.keys() == resumed.keys()
@@ -248,9 +249,9 @@ def test_sigkill_and_the_same_command_again(tiny_model, tmp_path):
 @pytest.mark.integration
 def test_two_processes_give_the_loss_of_one(tiny_model, tmp_path):
     """DDP with gloo; all four rows in each step, since the processes draw another order after the first epoch."""
-    one = command(tiny_model, tmp_path, "one", "--mlc", "--accumulation", "4")
+    one = command(tiny_model, tmp_path, "one", "--mlc", "--accumulation", "4", "--report-to", "tensorboard")
     subprocess.run([TRAIN, *one], check=True, capture_output=True)
-    two = command(tiny_model, tmp_path, "two", "--mlc", "--accumulation", "2")
+    two = command(tiny_model, tmp_path, "two", "--mlc", "--accumulation", "2", "--report-to", "tensorboard")
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     done = subprocess.run([*launch, "-m", "mlc_bench.baselines.cli", *two], capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -64,6 +64,7 @@ class Score(TrainerCallback):
 
     def _score(self, step: int, checkpoints: Path) -> None:
         begun = time.monotonic()
+        say(f"step {step}: its checkpoint is scored; {self.config.output / LOG} says how far that is")
         try:
             found = _carry_out(command(self.config, checkpoints / f"checkpoint-{step}"), self.config.output)
         except (UserError, OSError) as error:

@@ -1,4 +1,4 @@
-"""What a training manifest says of a model: the method, the base model, the languages it was trained in."""
+"""What a training manifest says of a model: method, base model, run and step, the languages it was trained in."""
 
 from typing import Any
 
@@ -29,6 +29,21 @@ def base_digest(model: ModelInfo) -> str | None:
         return model.weights_digest
     named = _get(model.training, "base_model", "weights_digest")
     return named if isinstance(named, str) else None
+
+
+def run(model: ModelInfo) -> str | None:
+    """What all checkpoints of one training run and its result have in common; None where the manifest does not say."""
+    named = _get(model.training, "run")
+    return named if isinstance(named, str) and named else None
+
+
+def step(model: ModelInfo) -> int | None:
+    """Optimizer steps from the base model to these weights."""
+    for name in ("step", "steps"):  # of a checkpoint, of a result
+        found = _get(model.training, name)
+        if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
+            return found
+    return None
 
 
 def seen_languages(model: ModelInfo) -> tuple[str, ...] | None:

@@ -54,6 +54,7 @@ def check_names(record: RunRecord) -> None:
 
 def _identifiers(record: RunRecord) -> Iterator[tuple[str, str]]:
     yield "run_id", record.run_id
+    yield "model.training.run", lineage.run(record.model) or "none"
     for task in record.tasks:
         yield "the name of a task", task.name
         yield "over_refusal_task", task.over_refusal_task or "none"
@@ -108,8 +109,8 @@ def _fault(text: str, longest: int = LONGEST) -> str:
 
 _REMOVED = "(removed)"
 _TRAINING = (
-    "method", "base_model", "config", "data", "seed", "versions", "commit", "steps", "final_loss", "tokens",
-    "mlc_tokens", "reference_tokens", "counted_from", "seconds", "peak_memory_bytes",
+    "method", "run", "step", "base_model", "config", "data", "seed", "versions", "commit", "steps", "final_loss",
+    "tokens", "mlc_tokens", "reference_tokens", "counted_from", "seconds", "peak_memory_bytes",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ MOST_MODELS = 20  # rows of a heat map and points of a scatter that can still be
 MOST_BARS = 6  # models side by side
 LONGEST_NAME = 40
 LONGEST_FILE = 220  # bytes of a plot's name
-_STYLE = {
+STYLE = {
     "svg.hashsalt": "mlc-bench",  # the ids inside an SVG
     "svg.fonttype": "path",
     "text.parse_math": False,  # a name may hold dollars
@@ -42,7 +42,7 @@ def files(board: Leaderboard) -> dict[str, bytes]:
 def figures(board: Leaderboard) -> dict[str, Figure]:
     """Heat map and bars of each task, safety against over-refusal and against each utility task, by name."""
     found = {}
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         for table in board.tasks:
             if any(_known(row.cells[column.id]) for row in table.rows for column in _languages(table)):
                 found[f"heatmap-{table.id}"] = heat_map(table)
@@ -64,7 +64,7 @@ def _file_name(name: str) -> str:
 def render(figure: Figure) -> dict[str, bytes]:
     """The figure as SVG and PNG."""
     found = {}
-    with matplotlib.rc_context(_STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a name in a script that the font lacks
         for kind, metadata in _METADATA.items():
             file = io.BytesIO()

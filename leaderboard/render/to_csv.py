@@ -17,7 +17,7 @@ LONG = (
 
 def long(board: Leaderboard) -> str:
     """A row for each number of each table; rates are fractions. A blank one has its reason in `blank`."""
-    return _csv([LONG, *(row for table in board.tables for row in _long(table))])
+    return sheet([LONG, *(row for table in board.tables for row in _long(table))])
 
 
 def _long(table: Table) -> Iterable[tuple[object, ...]]:
@@ -25,10 +25,10 @@ def _long(table: Table) -> Iterable[tuple[object, ...]]:
         model = (row.model.label, row.model.method, row.base, row.model.engine)
         for column in table.columns:
             cell = row.cells[column.id]
-            numbers = [_number(number) for number in (cell.value, cell.low, cell.high)]
+            numbers = [number(value) for value in (cell.value, cell.low, cell.high)]
             yield (
                 table.id, *model, column.heading, column.unit, *numbers,
-                cell.n or "", cell.unscored, int(cell.best), *(cell.rank or ("", "")), _number(cell.p, 3),
+                cell.n or "", cell.unscored, int(cell.best), *(cell.rank or ("", "")), number(cell.p, 3),
                 " ".join(cell.languages), " ".join(cell.runs), cell.blank,
             )  # fmt: skip
 
@@ -46,7 +46,7 @@ def wide(table: Table) -> str:
         rows.append(
             [number_format.rank(average) if average else "", row.model.label, row.model.method, row.base, *numbers]
         )
-    return _csv([head, *rows])
+    return sheet([head, *rows])
 
 
 @cache
@@ -64,11 +64,13 @@ def _plain(number: str) -> _Number:
     return _Number(number.removeprefix("+"))
 
 
-def _number(value: float | None, digits: int = 6) -> _Number:
+def number(value: float | None, digits: int = 6) -> _Number:
+    """A number as a cell; an empty one for None."""
     return _Number("" if value is None else number_format.significant(value, digits))
 
 
-def _csv(rows: Iterable[Iterable[object]]) -> str:
+def sheet(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV; texts are escaped, numbers made by `number` are not."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     for row in rows:

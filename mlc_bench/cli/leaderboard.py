@@ -60,3 +60,27 @@ def add(
     for run in runs:
         for path in put(run, results):
             print(path)
+
+
+@app.command()
+def curves(
+    results: Results,
+    out: Annotated[Path, typer.Option(help="Folder of the figures and of curves.csv.", show_default=False)],
+    as_json: Json = False,
+) -> None:
+    """Scores by training step, from records of one or several runs' checkpoints; step 0 is the base model's record."""
+    from mlc_bench.core.progress import say
+    from mlc_bench.leaderboard import curves as lines
+    from mlc_bench.leaderboard.render import to_curves
+
+    found, left_out = lines.of_paths(results)
+    for one in left_out:
+        say(f"left out: {one.source}: {one.reason}")
+    written = to_curves.write(found, out)
+    if as_json:
+        reasons = [{"source": one.source, "reason": one.reason} for one in left_out]
+        print(json.dumps({"written": [str(path) for path in written], "left_out": reasons}, indent=1))
+        return
+    for run in found:
+        print(f"run {run.run} ({run.method}), judge {run.judge}: steps {', '.join(map(str, run.steps))}")
+    print(f"{len(written)} files in {out}")

@@ -1,0 +1,155 @@
+"""Scores by training step: the records of one run's checkpoints, its result and its base model, as points of curves.
+
+A point is a number that its record has, with its interval; nothing is estimated anew but the means of selectivity,
+which `records/selectivity.py` makes for every table. A curve has only points that may be compared.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mlc_bench.core.errors import UsageError, UserError
+from mlc_bench.leaderboard import collect, lineage, redact
+from mlc_bench.leaderboard.collect import LeftOut
+from mlc_bench.records import record, selectivity
+from mlc_bench.records.frame import files, whole_key
+from mlc_bench.records.record import RunRecord, TaskResult, Value
+
+ALL = "all"  # in place of a language: the mean over languages, or PAG
+MEASURES = ("refusal", "over_refusal", "selectivity", "pag", "utility")
+
+
+@dataclass(frozen=True)
+class Point:
+    """One number of one step. Rates are fractions; `languages` are those of a mean."""
+
+    step: int
+    measure: str
+    task: str
+    language: str
+    value: Value
+    key: str
+    """Points of a curve have equal ones (see `comparability_key` of a record)."""
+    languages: tuple[str, ...]
+    is_fraction: bool = True
+
+
+@dataclass(frozen=True)
+class Curves:
+    """All points of one training run by one judge, by measure, task, language and step."""
+
+    run: str
+    method: str
+    base: str
+    judge: str
+    judge_version: str
+    points: tuple[Point, ...]
+
+    @property
+    def steps(self) -> list[int]:
+        return sorted({point.step for point in self.points})
+
+
+def of_paths(paths: Iterable[Path]) -> tuple[list[Curves], list[LeftOut]]:
+    """The curves of the records at or under some paths, and what is in none of them.
+
+    Raises UsageError where no record is of a training run.
+    """
+    records, left_out = _read(paths)
+    groups: dict[tuple[str, ...], list[RunRecord]] = {}
+    for one in records:
+        if (run := lineage.run(one.model)) and lineage.step(one.model) is not None:
+            groups.setdefault((run, one.judge.id, one.judge.version, one.judge.digest), []).append(one)
+    if not groups:
+        raise UsageError(
+            "none of the records is of a checkpoint that says its run and step; train with --score-every, or keep "
+            "checkpoints (--keep-checkpoints) and score them with mlc-bench run"
+        )
+    found = []
+    for (run, judge, version, digest), own in sorted(groups.items()):
+        bases = [one for one in _bases(records, own) if one.judge.digest == digest]
+        points, others = _comparable([(0, one) for one in bases] + [(lineage.step(one.model) or 0, one) for one in own])
+        left_out += [LeftOut(f"run {run}", redact.printable(reason, 300)) for reason in others]
+        model = own[0].model
+        base = redact.printable(lineage.base_name(model) or "")
+        found.append(Curves(run, redact.printable(lineage.method(model)), base, judge, version, points))
+    return found, left_out
+
+
+def _read(paths: Iterable[Path]) -> tuple[list[RunRecord], list[LeftOut]]:
+    found, left_out = [], []
+    for source, path in files(paths):
+        try:
+            content = record.read(path)
+            collect.check(content)
+        except (UserError, OSError) as error:
+            reason = str(error).replace(str(path), "it")
+            left_out.append(LeftOut(redact.printable(source), redact.printable(reason, 300)))
+        else:
+            found.append(content)
+    return found, left_out
+
+
+def _bases(records: list[RunRecord], own: list[RunRecord]) -> list[RunRecord]:
+    """Records of the base model of a run's: on the same engine and dtype, where there are such."""
+    digests = {digest for one in own if (digest := lineage.base_digest(one.model))}
+    found = [one for one in records if one.model.adapter is None and one.model.weights_digest in digests]
+    places = {(one.model.engine, one.model.dtype) for one in own}
+    alike = [one for one in found if (one.model.engine, one.model.dtype) in places]
+    return alike or found
+
+
+def _comparable(records: list[tuple[int, RunRecord]]) -> tuple[tuple[Point, ...], list[str]]:
+    """The points of some (step, record) that compare with the most others, of equal ones with the last step's.
+
+    Of two records with the same number the newer one counts.
+    """
+    records = sorted(records, key=lambda pair: (pair[0], pair[1].finished, pair[1].run_id))
+    places: dict[tuple[str, str, str], dict[tuple[str, int], Point]] = {}
+    for step, one in records:
+        for point in _points(step, one):
+            places.setdefault((point.measure, point.task, point.language), {})[point.key, step] = point
+    kept, reasons = [], []
+    for (measure, task, language), points in places.items():
+        counts = Counter(key for key, _ in points)
+        last = {key: step for key, step in points}
+        key = max(counts, key=lambda one: (counts[one], last[one]))
+        kept += [point for (own, _), point in points.items() if own == key]
+        others = sorted({step for own, step in points if own != key} - {step for own, step in points if own == key})
+        if others:
+            shown = ", ".join(map(str, others))
+            reasons.append(f"{measure} of {task} ({language}) at step {shown}: not asked or judged as at other steps")
+    order = {measure: place for place, measure in enumerate(MEASURES)}
+    kept.sort(key=lambda point: (point.task, order[point.measure], point.language == ALL, point.language, point.step))
+    return tuple(kept), reasons
+
+
+def _points(step: int, found: RunRecord) -> Iterator[Point]:
+    tasks = {task.name: task for task in found.tasks if task.status == "complete"}
+    for pair in selectivity.of_record(found):
+        harmful, harmless = tasks[pair.harmful_task], tasks[pair.harmless_task]
+        rows = {code: (row, [code]) for code, row in pair.languages.items()}
+        if pair.mean is not None:
+            rows[ALL] = (pair.mean, pair.mean_of)
+        for language, (row, of) in rows.items():
+            keys = [_key(task, list(pair.languages) if language == ALL else of) for task in (harmful, harmless)]
+            languages = tuple(of) if language == ALL else ()
+            yield Point(step, "refusal", harmful.name, language, row.harmful, keys[0], languages)
+            yield Point(step, "over_refusal", harmful.name, language, row.harmless, keys[1], languages)
+            yield Point(step, "selectivity", harmful.name, language, row.difference, whole_key(keys), languages)
+    for task in tasks.values():
+        codes = list(task.languages)
+        if (pag := task.summary.get("pag")) is not None and pag.value is not None:
+            yield Point(step, "pag", task.name, ALL, pag, _key(task, codes), tuple(codes))
+        if task.measures == "utility":
+            for code, result in task.languages.items():
+                value = result.metrics[task.headline or ""]
+                yield Point(step, "utility", task.name, code, value, _key(task, [code]), (), task.is_fraction)
+            if "average" in task.summary and len(codes) > 1:
+                value = task.summary["average"]
+                yield Point(step, "utility", task.name, ALL, value, _key(task, codes), tuple(codes), task.is_fraction)
+
+
+def _key(task: TaskResult, codes: Iterable[str]) -> str:
+    return whole_key(f"{code} {task.languages[code].comparability_key}" for code in codes)

@@ -1,0 +1,185 @@
+"""`mlc-bench leaderboard curves`: points of one run's checkpoints by step, and no number of its own."""
+
+import csv
+import io
+import json
+
+import helpers
+import pytest
+import sample_records
+from sample_records import sha
+
+from mlc_bench.core.errors import UsageError
+from mlc_bench.leaderboard import curves, lineage, redact
+from mlc_bench.leaderboard.render import to_curves
+from mlc_bench.records import aggregate, compare, selectivity
+
+BASE = {"name": "base", "revision": None, "weights_digest": sha("weights base")}
+CHANCES = {0: 0.3, 10: 0.55, 20: 0.8}
+
+
+def checkpoint(step, run="a" * 12, **others):
+    training = {"method": "dpo+mlc", "run": run, "step": step, "steps": step, "base_model": BASE}
+    return summarised(
+        sample_records.make("base", adapter=f"checkpoint-{step}", training=training, chance=CHANCES[step], **others)
+    )
+
+
+def summarised(record):
+    """With PAG and averages, as a real record has them."""
+    for task in record.tasks:
+        aggregate.summarise(task, record.spec.seed)
+    return record
+
+
+def records(**others):
+    base = summarised(sample_records.make("base", chance=CHANCES[0], **others))
+    return [base, checkpoint(10, **others), checkpoint(20, **others)]
+
+
+def rows(folder):
+    text = (folder / "curves.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return sample_records.save(tmp_path / "records", *records())
+
+
+def test_a_manifest_says_the_run_and_the_step():
+    found = checkpoint(10).model
+    assert (lineage.run(found), lineage.step(found), lineage.base_digest(found)) == (
+        "a" * 12,
+        10,
+        BASE["weights_digest"],
+    )
+    result = found.model_copy(update={"training": {"run": "a" * 12, "steps": 20}})
+    assert lineage.step(result) == 20
+    unknown = found.model_copy(update={"training": {"run": 7, "step": True}})
+    assert (lineage.run(unknown), lineage.step(unknown)) == (None, None)
+
+
+def test_a_published_record_still_knows_its_place():
+    model = redact.published(checkpoint(10)).model
+    assert (lineage.run(model), lineage.step(model)) == ("a" * 12, 10)
+
+
+def test_every_number_is_that_of_its_record(folder, tmp_path):
+    """Selectivity's from records/selectivity.py, PAG and utility from the records themselves."""
+    (found,), left_out = curves.of_paths([folder])
+    assert (found.steps, left_out) == ([0, 10, 20], [])
+    by_place = {(p.step, p.measure, p.task, p.language): p.value for p in found.points}
+    for step, record in zip((0, 10, 20), records(), strict=True):
+        (pair,) = selectivity.of_record(record)
+        for code, row in {**pair.languages, "all": pair.mean}.items():
+            assert by_place.pop((step, "refusal", "harm", code)) == row.harmful
+            assert by_place.pop((step, "over_refusal", "harm", code)) == row.harmless
+            assert by_place.pop((step, "selectivity", "harm", code)) == row.difference
+        for task in record.tasks:
+            assert by_place.pop((step, "pag", task.name, "all")) == task.summary["pag"]
+        quiz = record.tasks[-1]
+        assert by_place.pop((step, "utility", "quiz", "all")) == quiz.summary["average"]
+        for code, result in quiz.languages.items():
+            assert by_place.pop((step, "utility", "quiz", code)) == result.metrics["acc"]
+    assert not by_place
+
+
+def test_changes_between_steps_are_those_of_compare(folder):
+    (found,), _ = curves.of_paths([folder])
+    compared = compare.compare([records()[0], records()[2]])[0].tasks[0]
+    value = {(p.step, p.language): p.value.value for p in found.points if p.measure == "refusal"}
+    assert compared.languages
+    for code, change in compared.languages.items():
+        assert value[20, code] - value[0, code] == pytest.approx(change.difference)
+
+
+def test_the_command_writes_a_sheet_and_a_figure(folder, tmp_path):
+    out = tmp_path / "out"
+    done = helpers.command("leaderboard", "curves", folder, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"run {'a' * 12} (dpo+mlc), judge rules: steps 0, 10, 20\n3 files in ")
+    found = rows(out)
+    (row,) = (r for r in found if (r["step"], r["measure"], r["language"]) == ("10", "selectivity", "sw"))
+    (pair,) = selectivity.of_record(records()[1])
+    wanted = pair.languages["sw"].difference
+    assert [float(row[name]) for name in ("value", "low", "high")] == pytest.approx(
+        [wanted.value, wanted.low, wanted.high], abs=1e-5
+    )
+    assert row["base_model"] == "base"
+    svg = (out / f"curves-{'a' * 12}-rules-1.svg").read_bytes()
+    assert b"<svg" in svg
+    again = helpers.command("leaderboard", "curves", folder, "--out", out, "--json")
+    assert json.loads(again.stdout)["left_out"] == []
+    assert (out / f"curves-{'a' * 12}-rules-1.svg").read_bytes() == svg
+
+
+def test_the_figure_has_a_panel_for_each_measure_and_a_line_for_each_language(folder):
+    (found,), _ = curves.of_paths([folder])
+    figure = to_curves.figure(found)
+    labels = [axes.get_ylabel() for axes in figure.axes]
+    assert sorted(labels) == sorted(
+        [
+            "refusal of harmful prompts (%)",
+            "refusal of harmless prompts (%)",
+            "selectivity (points)",
+            "PAG",
+            "utility (%)",
+        ]
+    )
+    lines = figure.axes[labels.index("selectivity (points)")].get_legend_handles_labels()[1]
+    assert sorted(lines) == ["ar", "en", "mean", "ps", "sw"]
+
+
+def test_what_was_asked_otherwise_is_in_no_curve(tmp_path):
+    """The base model's record has another version of one task, a checkpoint's too few languages for a mean."""
+    other = summarised(sample_records.make("base", chance=0.3, version=2))
+    folder = sample_records.save(tmp_path, other, checkpoint(10), checkpoint(20, languages=("en", "sw")))
+    (found,), left_out = curves.of_paths([folder])
+    refusal = {(p.step, p.language) for p in found.points if p.measure == "refusal"}
+    assert {(10, "en"), (20, "en"), (10, "ps")} <= refusal
+    assert not [place for place in refusal if place[0] == 0]
+    assert {(p.step, p.language) for p in found.points if p.measure == "over_refusal" and p.language == "en"} == {
+        (0, "en"), (10, "en"), (20, "en")
+    }  # fmt: skip
+    assert any("refusal of harm (en) at step 0: not asked or judged" in one.reason for one in left_out)
+
+
+def test_runs_and_judges_have_curves_of_their_own(tmp_path):
+    several = [checkpoint(10), checkpoint(20), checkpoint(20, run="b" * 12), checkpoint(10, judge="strict")]
+    for place, one in enumerate(several):
+        several[place] = one.model_copy(update={"run_id": f"{place:012d}"})
+    found, _ = curves.of_paths([sample_records.save(tmp_path, *several)])
+    assert [(one.run[0], one.judge, one.steps) for one in found] == [
+        ("a", "rules", [10, 20]), ("a", "strict", [10]), ("b", "rules", [20])
+    ]  # fmt: skip
+
+
+def test_the_newer_of_two_records_of_a_step_counts(tmp_path):
+    older = checkpoint(20)
+    newer = checkpoint(20, strings={"harm": {code: "1" * 40 for code in sample_records.LANGUAGES}})
+    newer = newer.model_copy(update={"run_id": "f" * 12, "finished": "2026-11-02T00:00:00+00:00"})
+    (found,), _ = curves.of_paths([sample_records.save(tmp_path, newer, older)])
+    assert {p.value.value for p in found.points if (p.measure, p.language) == ("refusal", "en")} == {1.0}
+
+
+def test_records_of_no_run(tmp_path):
+    folder = sample_records.save(tmp_path / "records", *sample_records.family())
+    done = helpers.command("leaderboard", "curves", folder, "--out", tmp_path / "out")
+    helpers.check_failed(done, 2, "says its run and step", "--score-every")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_leaderboards_folder_is_left_alone(folder, tmp_path):
+    out = tmp_path / "board"
+    assert helpers.command("leaderboard", "build", folder, "--out", out, "--no-plots", "--no-page").returncode == 0
+    names = sorted(path.name for path in out.iterdir())
+    helpers.check_failed(helpers.command("leaderboard", "curves", folder, "--out", out), 2, "name another folder")
+    assert sorted(path.name for path in out.iterdir()) == names
+
+
+@pytest.mark.parametrize("run", ["../../x", "a b", "=1+1", "x" * 90])
+def test_a_hostile_name_of_a_run_is_left_out(run, tmp_path):
+    folder = sample_records.save(tmp_path, checkpoint(10, run=run))
+    with pytest.raises(UsageError, match="none of the records"):
+        curves.of_paths([folder])

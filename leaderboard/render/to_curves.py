@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from mlc_bench.core.errors import UsageError
 from mlc_bench.leaderboard import owned
-from mlc_bench.leaderboard.curves import ALL, Curves, Point
+from mlc_bench.leaderboard.curves import ALL, MEASURES, Curves, Point
 from mlc_bench.leaderboard.redact import printable
 from mlc_bench.leaderboard.render import plots, to_csv
 
@@ -26,7 +27,7 @@ _NAMES = {
 }
 _LIMITS = {"refusal": (-2, 102), "over_refusal": (-2, 102), "pag": (-0.02, 1.02)}
 _COLUMNS = 3  # panels side by side
-_COLOURS = "tab20"
+_SHIFT = 0.05  # of the steps: how far intervals of languages stand apart, so that none hides another
 
 
 def files(every: Sequence[Curves]) -> dict[str, str | bytes]:
@@ -63,55 +64,64 @@ def sheet(every: Sequence[Curves]) -> str:
 
 def figure(one: Curves) -> Figure:
     """A panel for each measure of each task, a line a language with 95 % intervals, the mean in black."""
-    with matplotlib.rc_context(plots.STYLE):
-        panels: dict[tuple[str, str], list[Point]] = {}
-        for point in one.points:
+    panels: dict[tuple[str, str], list[Point]] = {}
+    for point in sorted(one.points, key=lambda point: MEASURES.index(point.measure)):
+        if point.value.value is not None:
             panels.setdefault((point.measure, "" if point.measure == "pag" else point.task), []).append(point)
-        rows = -(-len(panels) // _COLUMNS)
-        made = Figure(figsize=(3.6 * min(len(panels), _COLUMNS) + 1.2, 2.9 * rows + 0.6), layout="constrained")
-        codes = sorted({point.language for point in one.points} - {ALL})
-        colours = {code: matplotlib.colormaps[_COLOURS](place % 20) for place, code in enumerate(codes)}
+    codes = sorted({point.language for point in one.points} - {ALL})
+    palette = matplotlib.colormaps["tab10" if len(codes) <= 10 else "tab20"]
+    shift = _SHIFT * max(one.steps) / max(1, len(codes))
+    looks = {code: (palette(place % palette.N), shift * (place - len(codes) / 2)) for place, code in enumerate(codes)}
+    columns = max(1, min(len(panels), _COLUMNS))
+    rows = -(-len(panels) // columns)
+    with matplotlib.rc_context(plots.STYLE):
+        made = Figure(figsize=(3.6 * columns + 1.2, 2.9 * rows + 0.6), layout="constrained")
+        known: dict[str, Any] = {}
         for place, ((measure, task), points) in enumerate(panels.items(), 1):
-            axes = made.add_subplot(rows, min(len(panels), _COLUMNS), place)
-            _draw(axes, measure, points, colours)
+            axes = made.add_subplot(rows, columns, place)
+            known |= _draw(axes, measure, points, looks)
             axes.set_title(printable(task, 40))
-        lines = {
-            label: line for axes in made.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
-        }
-        made.legend(lines.values(), lines.keys(), loc="outside right upper", frameon=False)
+        made.legend(known.values(), known.keys(), loc="outside right upper", frameon=False)
         judged = f"judge {one.judge} {one.judge_version}"
         made.suptitle(printable(f"{one.method} from {one.base}, run {one.run}; {judged}; 95 % intervals", 120))
-        return made
+    return made
 
 
-def _draw(axes: Axes, measure: str, points: list[Point], colours: dict[str, object]) -> None:
-    scale = 1 if measure == "pag" or not points[0].is_fraction else 100
+def _draw(axes: Axes, measure: str, points: list[Point], looks: dict[str, tuple[Any, float]]) -> dict[str, Any]:
+    """The lines of a panel; what the figure's legend says of them. PAG has a legend of its own, by task."""
+    in_percent = measure != "pag" and all(point.is_fraction for point in points)
+    scale = 100 if in_percent else 1
+    known: dict[str, Any] = {}
     for task, language in dict.fromkeys((point.task, point.language) for point in points):
-        own = [one for one in points if (one.task, one.language) == (task, language) and one.value.value is not None]
-        steps = [one.step for one in own]
-        values = [scale * _known(one.value.value, one) for one in own]
-        ends = [tuple(scale * _known(end, one) for end in (one.value.low, one.value.high)) for one in own]
-        if measure == "pag":
-            axes.plot(steps, values, marker="o", markersize=3, label=f"PAG, {printable(task, 30)}")
-            axes.fill_between(steps, *zip(*ends, strict=True), alpha=0.15)
-        elif language == ALL:
-            differ = len({one.languages for one in own}) > 1
-            label = "mean (of other languages at some steps)" if differ else "mean"
-            axes.plot(steps, values, color="black", marker="o", markersize=3, linewidth=2, label=label, zorder=3)
-            axes.fill_between(steps, *zip(*ends, strict=True), color="black", alpha=0.12)
+        own = [one for one in points if (one.task, one.language) == (task, language)]
+        steps = [float(one.step) for one in own]
+        values = [scale * (one.value.value or 0.0) for one in own]
+        low, high = ([scale * _end(one, end) for one in own] for end in ("low", "high"))
+        if language == ALL:
+            colour = None if measure == "pag" else "black"
+            (line,) = axes.plot(steps, values, color=colour, marker="o", markersize=3, linewidth=2, zorder=3)
+            axes.fill_between(steps, low, high, color=line.get_color(), alpha=0.12, linewidth=0)
+            line.set_label(printable(task, 30))
+            if measure != "pag":
+                differ = len({one.languages for one in own}) > 1
+                known["mean, of other languages\nat some steps" if differ else "mean"] = line
         else:
-            errors = [[value - low for value, (low, _) in zip(values, ends, strict=True)],
-                      [high - value for value, (_, high) in zip(values, ends, strict=True)]]  # fmt: skip
-            axes.errorbar(
-                steps, values, yerr=errors, color=colours[language], label=language, linewidth=1, elinewidth=0.6
-            )
+            colour, shift = looks[language]
+            errors = [[max(0.0, value - end) for value, end in zip(values, low, strict=True)],
+                      [max(0.0, end - value) for value, end in zip(values, high, strict=True)]]  # fmt: skip
+            places = [step + shift for step in steps]
+            known[language] = axes.errorbar(places, values, errors, color=colour, linewidth=1, elinewidth=0.6)
+    if measure == "pag":
+        axes.legend(frameon=False, fontsize=7)
     axes.set_xlabel("training step")
-    axes.set_ylabel(_NAMES.get(measure, "utility (%)" if scale == 100 else "utility"))
+    axes.set_ylabel(_NAMES.get(measure, "utility (%)" if in_percent else "utility"))
     axes.xaxis.get_major_locator().set_params(integer=True)
     if measure in _LIMITS:
         axes.set_ylim(*_LIMITS[measure])
+    return known
 
 
-def _known(end: float | None, point: Point) -> float:
-    """An interval's end; the value itself where there is none."""
-    return end if end is not None else point.value.value or 0.0
+def _end(point: Point, end: str) -> float:
+    """An end of the interval; the value itself where there is none."""
+    found = getattr(point.value, end)
+    return float(point.value.value or 0.0) if found is None else float(found)

@@ -127,8 +127,13 @@ def test_the_figure_has_a_panel_for_each_measure_and_a_line_for_each_language(fo
             "utility (%)",
         ]
     )
-    lines = figure.axes[labels.index("selectivity (points)")].get_legend_handles_labels()[1]
-    assert sorted(lines) == ["ar", "en", "mean", "ps", "sw"]
+    (legend,) = figure.legends
+    assert sorted(text.get_text() for text in legend.get_texts()) == ["ar", "en", "mean", "ps", "sw"]
+    panel = figure.axes[labels.index("selectivity (points)")]
+    assert len(panel.containers) == 4  # lines with intervals
+    (mean,) = (line for line in panel.lines if line.get_label() == "harm")
+    wanted = [100 * p.value.value for p in found.points if (p.measure, p.language) == ("selectivity", "all")]
+    assert list(mean.get_ydata()) == pytest.approx(wanted)
 
 
 def test_what_was_asked_otherwise_is_in_no_curve(tmp_path):

@@ -174,14 +174,16 @@ def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
 
 
 def _explained(kind: type[Settings], error: ValidationError) -> UsageError:
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"] if str(part).replace("_", "").isalnum()]
+    first, *more = error.errors()
+    path = [part for part in first["loc"] if isinstance(part, str) and part.replace("_", "").isalnum()]
     name = ".".join(path)
     if first["type"] == "extra_forbidden":
         return unknown("setting", name, keys(kind))
     if first["type"] == "missing":
         return UsageError(f"the setting '{name}' is missing; give --{name} or put it into the --config file")
-    message = first["msg"].removeprefix("Value error, ")
+    words = [one["msg"] for one in more if one["loc"][:1] == first["loc"][:1] and one["type"] == "literal_error"]
+    either = "".join(f", or {word.removeprefix('Input should be ')}" for word in words)
+    message = first["msg"].removeprefix("Value error, ") + either
     return UsageError(f"{name} {first['input']}: {message[0].lower()}{message[1:]}" if name else message)
 
 

@@ -55,13 +55,13 @@ def train(
     chosen = configuration.load(module.Config, config, context.args)
     if check:
         return _check(method, chosen, as_json)
-    from mlc_bench.baselines import run
+    from mlc_bench.baselines import checkpoints, run
 
     try:
         manifest = run.execute(run.prepare(method, chosen))
     except KeyboardInterrupt:
         if run.is_main():
-            checkpoint = run.last_checkpoint(chosen.output / "checkpoints")
+            checkpoint = checkpoints.last_checkpoint(chosen.output / "checkpoints")
             none = f"there is no checkpoint yet, there is one every {chosen.save_steps} steps (--save-steps)"
             say(f"{checkpoint} is kept" if checkpoint else none)
         raise

@@ -1,7 +1,7 @@
 """What a training run is: settings with their defaults, read from a YAML file and from `--key value` options."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -64,7 +64,7 @@ class TrainConfig(Settings):
     gradient_checkpointing: bool = Field(False, description="less memory for activations, more time")
     packing: bool = Field(False, description="several examples in a row (sft only, not with MLC)")
     save_steps: int = Field(50, ge=1, description="optimizer steps between two checkpoints")
-    keep_checkpoints: Annotated[int, Field(ge=0)] | Literal["all"] = Field(
+    keep_checkpoints: int | Literal["all"] = Field(
         0, description="the last so many stay, each fit to be scored; all: every one; 0: none after training"
     )
     score_every: int | None = Field(
@@ -83,6 +83,8 @@ class TrainConfig(Settings):
             raise ValueError("packing and mlc exclude each other: a packed row no longer has prompts of its own")
         if self.mlc and self.mlc.center and self.batch_size < 2:
             raise ValueError("mlc.center needs batch_size 2 or more: the mean is over the groups of a batch")
+        if self.keep_checkpoints != "all" and self.keep_checkpoints < 0:
+            raise ValueError("keep_checkpoints: a number from 0 on, or all")
         if self.score_every and self.score_every % self.save_steps:
             raise ValueError(
                 f"score_every {self.score_every} is no multiple of save_steps {self.save_steps}, and a checkpoint is "

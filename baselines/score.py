@@ -4,13 +4,16 @@ Training waits meanwhile: on one machine the two would only slow each other, and
 """
 
 import contextlib
+import ctypes
+import functools
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +38,7 @@ _COMMAND = Path(sys.executable).with_name("mlc-bench")
 # What launchers tell a process of its place among others: the score is no part of the training.
 _OF_LAUNCHERS = ("ACCELERATE_", "TORCHELASTIC_", "FSDP_")
 _OF_RANKS = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT"}
+_PARENT_DIES = 1  # PR_SET_PDEATHSIG of prctl(2)
 _CLOSING = 10.0  # seconds that a command has to end when training is interrupted
 
 
@@ -101,7 +105,9 @@ def _carry_out(line: list[str], output: Path) -> RunRecord:
     log = output / LOG
     with log.open("ab") as file:
         start = file.tell()
-        with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=file, env=kept) as process:
+        with subprocess.Popen(
+            line, stdout=subprocess.PIPE, stderr=file, env=kept, preexec_fn=_ending_with_us()
+        ) as process:
             try:
                 printed, _ = process.communicate()
             except BaseException:
@@ -116,6 +122,18 @@ def _carry_out(line: list[str], output: Path) -> RunRecord:
         failed = [f"{task.name}: {task.error}" for task in found.tasks if task.error]
         raise UserError("; ".join(failed) or _reason(log, start, process.returncode))
     return found
+
+
+def _ending_with_us() -> Callable[[], Any] | None:
+    """What a child calls first, so that it gets SIGTERM where this process is killed for good; Linux only.
+
+    It would go on otherwise, and write into the folder in which the same command scores again.
+    """
+    try:
+        prctl = ctypes.CDLL(None).prctl
+    except (OSError, AttributeError, TypeError):
+        return None
+    return functools.partial(prctl, _PARENT_DIES, int(signal.SIGTERM), 0, 0, 0)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import catalog
 import commands
 import settings
+import versions
 from mkdocs.exceptions import PluginError
 
 MARK = re.compile(r"^<!-- made from the code: ([\w-]+) -->$", re.MULTILINE)
@@ -26,6 +27,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "methods": settings.methods,
     "training-settings": settings.training,
     "record": settings.record,
+    "task-versions": versions.tasks,
+    "judge-versions": versions.judges,
+    "schema-versions": versions.schemas,
 }
 
 

@@ -122,7 +122,7 @@ class LanguageResult(_Model):
     scores: list[float | None] | None = Field(
         default=None,
         description="of a headline that is not right or wrong (F1, chrF): what each prompt got, in the order of the "
-        "data; None (of one prompt): no score",
+        "data; None (of one prompt): no score (schema 3)",
     )
 
     @property
@@ -173,7 +173,9 @@ class TaskResult(_Model):
     )
     parallel: bool = Field(default=True, description="row k is the same prompt in every language")
     headline: str | None = Field(default=None, description="the metric that tables show")
-    lower_is_better: bool = Field(default=False, description="of a utility task: of its headline (an error rate, say)")
+    lower_is_better: bool = Field(
+        default=False, description="of a utility task: of its headline, say an error rate (schema 3)"
+    )
     generation: dict[str, Any] = Field(
         default_factory=dict, description="settings of the task and of the run that must be equal to compare"
     )

@@ -1,6 +1,7 @@
 """The documentation site: it builds strictly, needs no network, and its reference pages hold all that the code has."""
 
 import html
+import importlib.metadata
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ from dataclasses import fields
 from html.parser import HTMLParser
 from pathlib import Path
 
+import helpers
 import pytest
 import typer.main
 import yaml
@@ -198,6 +200,21 @@ def test_the_reference_lists_what_there_is(site):
     names = [f"{entry.name} v{entry.version}" for entry in listing.tasks().values()]
     for name in [*names, *suites.known(), *languages.known(), *spec.names()]:
         assert f"\n{name}\n" in shown, name
+
+
+def test_the_versions_are_those_of_the_code(site):
+    """Of every task, judge and schema; judges' as `judges list` has them."""
+    shown = text(site, "reference/versions.html")
+    for name, entry in listing.tasks().items():
+        version = f"that of lm-eval {importlib.metadata.version('lm-eval')}" if entry.family else entry.version
+        assert f"\n{name}\n{version}\n" in shown, name
+    listed = helpers.command("judges", "list").stdout.splitlines()
+    versions = {line.split()[0]: line.split()[2] for line in listed if line.split()}
+    assert [name for name in spec.names() if f"\n{name}\n{versions[name]}\n" not in shown] == []
+    table = shown.partition("new parts")[2]
+    for version in range(1, record.SCHEMA_VERSION + 1):
+        assert f"\n{version}\n" in table
+    assert re.search(r"\n4\nselectivity, .*refusals\n", table)
 
 
 def test_every_variable_of_the_environment_is_explained():

@@ -75,7 +75,8 @@ def leave(folder: Path, keep: Count) -> None:
 
 def _prune(folder: Path, keep: Count, resumable: int) -> None:
     """Keep the last checkpoints, and what training reads in the last `resumable` of them."""
-    whole, broken = [], []
+    whole: list[tuple[int, Path]] = []
+    broken: list[tuple[int, Path]] = []
     for path in folder.glob(f"{_PREFIX}*"):
         if (step := path.name.removeprefix(_PREFIX)).isdigit():
             (whole if (path / TRAIN_MANIFEST).is_file() else broken).append((int(step), path))

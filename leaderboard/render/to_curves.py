@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from mlc_bench.core.errors import UsageError
 from mlc_bench.leaderboard import owned
@@ -115,7 +116,7 @@ def _draw(axes: Axes, measure: str, points: list[Point], looks: dict[str, tuple[
         axes.legend(frameon=False, fontsize=7)
     axes.set_xlabel("training step")
     axes.set_ylabel(_NAMES.get(measure, "utility (%)" if in_percent else "utility"))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     if measure in _LIMITS:
         axes.set_ylim(*_LIMITS[measure])
     return known

@@ -181,6 +181,9 @@ def _explained(kind: type[Settings], error: ValidationError) -> UsageError:
     name = ".".join(path)
     if first["type"] == "extra_forbidden":
         return unknown("setting", name, keys(kind))
+    while path and ".".join(path) not in keys(kind):  # what the setting may be: `int`, of a number or a word
+        path.pop()
+    name = ".".join(path)
     if first["type"] == "missing":
         return UsageError(f"the setting '{name}' is missing; give --{name} or put it into the --config file")
     words = [one["msg"] for one in more if one["loc"][:1] == first["loc"][:1] and one["type"] == "literal_error"]

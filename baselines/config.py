@@ -17,8 +17,10 @@ class Settings(BaseModel):
 class MLC(Settings):
     """The auxiliary loss on representations of a prompt's translations. Defaults: the published settings."""
 
-    objective: Literal["rank", "signed", "cosine"] = Field(
-        "rank", description="rank: as published; signed: tells +z from -z; cosine: pairwise to English"
+    objective: Literal["rank", "signed", "cosine", "contrast"] = Field(
+        "rank",
+        description="rank: as published; signed: tells +z from -z; cosine: pairwise to English; contrast: rank, and "
+        "harmless partners held apart from harmful prompts as in English",
     )
     form: Literal["code", "paper"] = Field("code", description="logits over stop-gradient s_1 (code) or not (paper)")
     tau: float = Field(0.2, gt=0, description="temperature")
@@ -27,6 +29,10 @@ class MLC(Settings):
     layer: int | float | None = Field(None, description="1 to depth, or a fraction of the depth; default: the last")
     extractor: int = Field(512, ge=0, description="dimensions of the linear layer before the loss; 0: none")
     center: bool = Field(False, description="subtract the mean of a batch's prompts first; needs batch_size 2 or more")
+    contrast: float = Field(1.0, ge=0, description="of objective contrast: weight of the pairs beside the rank loss")
+    sample: int | None = Field(
+        None, ge=1, description="languages beside English in a group, drawn anew at each step; default: all"
+    )
     kinds: Literal["all", "harmful", "benign"] = Field("all", description="which training rows bring their prompts")
     besides: list[str] = Field([], description="more files whose prompts form groups, one with each training row")
 

@@ -12,7 +12,7 @@ from accelerate.utils import parse_flag_from_env
 
 from mlc_bench.baselines import checkpoints, end_of_turn, estimate, methods, score
 from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.data import equal_pairs, training_data
+from mlc_bench.baselines.data import equal_pairs, prompt_columns, training_data
 from mlc_bench.baselines.data.formats import PIVOT
 from mlc_bench.baselines.data.training_data import TrainingData
 from mlc_bench.baselines.mlc import hidden_states
@@ -156,8 +156,12 @@ def _data(
     spoken = sorted({code for row in data.rows for code in row["prompts"]} - {PIVOT})
     dropped = "".join(f", {count} left out ({reason})" for reason, count in data.dropped.items() if count)
     found.insert(0, Finding("ok", "data", f"{len(data.rows)} rows, en and {' '.join(spoken) or 'no other'}{dropped}"))
-    if config.mlc and not spoken:
-        found.append(Finding("problem", "mlc", "the data has English prompts only, and MLC compares translations"))
+    try:
+        if config.mlc:
+            besides = training_data.load(config.mlc.besides).rows if config.mlc.besides else []
+            prompt_columns.require(data.rows, besides, config.mlc)
+    except UserError as error:
+        found.append(Finding("problem", "mlc", str(error)))
     return data, found
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from mlc_bench.baselines import checkpoints, end_of_turn, manifest, methods, sco
 from mlc_bench.baselines.callbacks import Watch, plot
 from mlc_bench.baselines.checkpoints import last_checkpoint
 from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.data import equal_pairs, tokenize_rows, training_data
+from mlc_bench.baselines.data import equal_pairs, prompt_columns, tokenize_rows, training_data
 from mlc_bench.baselines.data.formats import PIVOT, Row
 from mlc_bench.baselines.data.training_data import TrainingData
 from mlc_bench.baselines.finite import StopWhenNotFinite, require_finite
@@ -127,16 +126,12 @@ class TrainRun:
         encoded: list[dict[str, Any]] = list(tokenize_rows.examples(self.tokenizer, examples, self.config.cutoff))
         if cut := tokenize_rows.reaching(encoded, self.config.cutoff):
             say(f"{cut} responses reach the cut-off of {self.config.cutoff} tokens; what is cut has no end to learn")
-        settings = self.config.mlc
-        if settings is None:
-            return encoded
-        order = random.Random(self.config.seed).sample(self.besides, len(self.besides))
-        for number, (example, ids) in enumerate(zip(examples, encoded, strict=True)):
-            own = [example["row"]] if "row" in example else []
-            groups = [row for row in own if settings.kinds in ("all", row["kind"])]
-            if order:
-                groups.append(order[number % len(order)])
-            ids |= tokenize_rows.group_columns(self.tokenizer, groups)
+        if settings := self.config.mlc:
+            rows, partners = (example.get("row") for example in examples), {row["id"]: row for row in self.rows}
+            prompts = prompt_columns.of_examples(
+                self.tokenizer, rows, partners, self.besides, settings, self.config.seed
+            )
+            encoded = [ids | columns for ids, columns in zip(encoded, prompts, strict=True)]
         return encoded
 
     def reference(self, name: str) -> Any:
@@ -204,12 +199,7 @@ def prepare(method: str, config: TrainConfig) -> TrainRun:
     if config.mlc is not None:
         hidden_states.resolve_layer(config.mlc.layer, shape.num_hidden_layers)
         besides = _data(config.mlc.besides, config, tokenizer).rows if config.mlc.besides else []
-        spoken = {code for row in (*data.rows, *besides) for code in row["prompts"]}
-        if spoken <= {PIVOT}:
-            raise UsageError(
-                f"MLC compares a prompt with its translations, and the data has prompts in '{PIVOT}' only; add "
-                "translations, or train without --mlc"
-            )
+        prompt_columns.require(data.rows, besides, config.mlc)
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     warnings = [equal_pairs.count(data), end_of_turn.fault(tokenizer, str(base.path))]

@@ -67,14 +67,3 @@ def reaching(encoded: list[dict[str, list[int]]], cutoff: int) -> int:
         (ids["prompt_ids"], ids[part]) for ids in encoded for part in ("chosen_ids", "rejected_ids") if part in ids
     ]
     return sum(len(start) + len(answer) >= cutoff for start, answer in responses)
-
-
-def group_columns(tokenizer: Any, groups: list[Row]) -> dict[str, Any]:
-    """The prompts of some rows as columns: token ids, number of the group, language; English first in each group."""
-    columns: dict[str, list[Any]] = {"mlc_ids": [], "mlc_group": [], "mlc_language": []}
-    for number, row in enumerate(groups):
-        for code in sorted(row["prompts"], key=lambda code: (code != PIVOT, code)):
-            columns["mlc_ids"].append(prompt_ids(tokenizer, row["prompts"][code]))
-            columns["mlc_group"].append(number)
-            columns["mlc_language"].append(code)
-    return columns

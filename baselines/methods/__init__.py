@@ -15,7 +15,7 @@ def names() -> list[str]:
     return sorted(path.stem.replace("_", "-") for path in Path(__file__).parent.glob("[!_]*.py"))
 
 
-_OBJECTIVES = {"rank": "+mlc", "signed": "+mlc.signed", "cosine": "+cosine"}
+_OBJECTIVES = {"rank": "+mlc", "signed": "+mlc.signed", "cosine": "+cosine", "contrast": "+mlc.contrast"}
 
 
 def label(name: str, mlc: MLC | None) -> str:

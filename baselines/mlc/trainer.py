@@ -8,8 +8,7 @@ Every process takes part in the same collectives, whatever its own rows have: gr
 a model is sharded, a process without prompts reads a placeholder while another reads its prompts.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,41 +20,10 @@ from torch import Tensor
 
 from mlc_bench.baselines.config import MLC
 from mlc_bench.baselines.data.formats import PIVOT
-from mlc_bench.baselines.mlc import mlc_loss
+from mlc_bench.baselines.mlc import contrast, mlc_loss, prompt_groups
 from mlc_bench.baselines.mlc.hidden_states import EXTRACTOR_FILE, is_extractor, layout
+from mlc_bench.baselines.mlc.prompt_groups import PromptCollator, Prompts
 from mlc_bench.baselines.token_count import TokenCount
-
-
-class PromptCollator:
-    """The trainer's own collator, plus the prompts of the batch's rows, laid out (keys that start with `mlc_`)."""
-
-    def __init__(self, collator: Callable[[list[Any]], dict[str, Any]], languages: list[str], **how: Any) -> None:
-        self.collator, self.languages, self.how = collator, languages, how
-
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        own = [{key: value for key, value in row.items() if not key.startswith("mlc_")} for row in examples]
-        slots: list[tuple[int, int]] = []
-        first = 0
-        for row in examples:
-            place: dict[int, int] = defaultdict(int)
-            for number in row["mlc_group"]:
-                slots.append((first + number, place[number]))
-                place[number] += 1
-            first += len(place)
-        if not slots:
-            return self.collator(own)
-        rows = [ids for row in examples for ids in row["mlc_ids"]]
-        prompts = layout(rows, **self.how)
-        languages = [self.languages.index(code) for row in examples for code in row["mlc_language"]]
-        ours = prompts | {"slots": torch.tensor(slots), "language": torch.tensor(languages)}
-        ours["read"] = torch.tensor(_read(prompts, rows))
-        return self.collator(own) | {f"mlc_{key}": value for key, value in ours.items()}
-
-
-def _read(prompts: dict[str, Tensor], rows: list[list[int]]) -> int:
-    """Tokens that the model reads: those of all prompts, what they share once; no padding."""
-    shared = prompts["prompt_prefix"].shape[1] if "prompt_prefix" in prompts else 0
-    return sum(map(len, rows)) - (len(rows) - 1) * shared
 
 
 class PromptLoss(TokenCount):
@@ -70,15 +38,14 @@ class PromptLoss(TokenCount):
         self._groups: list[float] = []  # of the micro-batches of this optimizer step, in all processes
         self._micro_batch = 0
         others = [f"mlc/cosine_{code}" for code in languages if code != PIVOT]
-        self._logged = ["mlc/loss", "mlc/sigma1_share", *others]
+        self._logged = ["mlc/loss", "mlc/sigma1_share", "mlc/contrast", *others]
         self._sums = self._nothing_logged()
-        self.data_collator: Any = PromptCollator(
-            self.data_collator,
-            languages,
-            pad=self.processing_class.pad_token_id,
-            one_row="flash" in str(getattr(self.model.config, "_attn_implementation", "")),
-            share=not (self.args.gradient_checkpointing or self.is_fsdp_enabled or self.is_deepspeed_enabled),
-        )
+        self.data_collator: Any = PromptCollator(self.data_collator)
+        self._how: dict[str, Any] = {
+            "pad": self.processing_class.pad_token_id,
+            "one_row": "flash" in str(getattr(self.model.config, "_attn_implementation", "")),
+            "share": not (self.args.gradient_checkpointing or self.is_fsdp_enabled or self.is_deepspeed_enabled),
+        }
         for _, weight in self.extractor_weights():
             weight.requires_grad_(True)
 
@@ -95,18 +62,19 @@ class PromptLoss(TokenCount):
         """Note how many groups each micro-batch of a step has, in all processes, which have equally many batches."""
         groups = torch.zeros(len(batches), device=self.args.device)
         for number, batch in enumerate(batches):
-            if "mlc_slots" in batch:
-                groups[number] = batch["mlc_slots"][:, 0].max() + 1
+            if "mlc_prompts" in batch:
+                groups[number] = len(batch["mlc_prompts"].groups)
         self._groups = self.accelerator.reduce(groups, reduction="sum").tolist()
         self._micro_batch = 0
 
     def training_step(self, model: Any, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:
-        prompts = {key: inputs.pop(key) for key in list(inputs) if key.startswith("mlc_")}
+        prompts: Prompts | None = inputs.get("mlc_prompts")
         if self._micro_batch == len(self._groups):  # called by itself: a step of one micro-batch
-            self._count_groups([prompts])
+            self._count_groups([inputs])
+        inputs = {key: value for key, value in inputs.items() if key != "mlc_prompts"}
         in_step = bool(self.mlc.weight and self.state.global_step % self.mlc.every == 0 and any(self._groups))
         anywhere = in_step and bool(self._groups[self._micro_batch])  # in this micro-batch of any process
-        on = anywhere and bool(prompts or self._is_sharded())
+        on = anywhere and bool(prompts is not None or self._is_sharded())
         self._micro_batch += 1
         model.train()
         if self._is_deepspeed():
@@ -125,26 +93,35 @@ class PromptLoss(TokenCount):
                 weight.grad = None
         return loss + extra.detach()
 
-    def _auxiliary(self, model: Any, prompts: dict[str, Tensor]) -> Tensor:
+    def _auxiliary(self, model: Any, prompts: Prompts | None) -> Tensor:
         """The auxiliary loss as it is added to the objective: this micro-batch's part of the mean over the step.
 
         The other processes' parts come in when gradients are averaged over the processes, hence their number.
         """
-        if not prompts:
+        if prompts is None:
             return self._placeholder(model)
-        prompts = self._prepare_inputs(prompts)
+        if self.mlc.sample is not None:
+            prompts = prompts.drawn(self.mlc.sample, f"{self.args.seed} {self.state.global_step}")
+        rows = prompts.rows()
+        given = layout(rows, **self._how)
+        where = {"slots": prompts.slots(), "contrasts": prompts.contrasts()}
+        where = self._on_device(where | {"language": prompts.languages(self.mlc_languages)})
         with self.compute_loss_context_manager():
-            given = {key.removeprefix("mlc_"): value for key, value in prompts.items()}
-            slots, _, read = given.pop("slots"), given.pop("language"), given.pop("read")
-            group = mlc_loss.unit(model(**given), slots, self.mlc.center)
+            representations = model(**self._on_device(given))
+            group = mlc_loss.unit(representations[: len(where["slots"])], where["slots"], self.mlc.center)
             losses = self._loss(group)
-        self.add_tokens("mlc_tokens", read)
-        self._note(group, losses.detach(), prompts)
-        return losses.sum() * self.mlc.weight * self.accelerator.num_processes / sum(self._groups)
+            apart = contrast.separation(representations, where["contrasts"], len(losses))
+            whole = losses + self.mlc.contrast * apart
+        self.add_tokens("mlc_tokens", prompt_groups.read(rows, given).to(self.args.device))
+        self._note(group, whole.detach(), apart.detach(), where)
+        return whole.sum() * self.mlc.weight * self.accelerator.num_processes / sum(self._groups)
+
+    def _on_device(self, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: tensor.to(self.args.device) for name, tensor in tensors.items()}
 
     def _placeholder(self, model: Any) -> Tensor:
         """Zero, by the same passes as prompts take, with gradients of zero."""
-        given = self._prepare_inputs(layout([[self.processing_class.pad_token_id]], **self.data_collator.how))
+        given = self._on_device(layout([[self.processing_class.pad_token_id]], **self._how))
         with self.compute_loss_context_manager():
             return 0.0 * model(**given).float().sum()
 
@@ -195,16 +172,18 @@ class PromptLoss(TokenCount):
         return self.accelerator.distributed_type == DistributedType.DEEPSPEED
 
     @torch.no_grad()
-    def _note(self, group: mlc_loss.Group, losses: Tensor, prompts: dict[str, Tensor]) -> None:
+    def _note(self, group: mlc_loss.Group, losses: Tensor, apart: Tensor, where: dict[str, Tensor]) -> None:
         several = group.mask.sum(dim=-1) > 1
-        cosine = mlc_loss.anchor_cosine(group)[prompts["mlc_slots"].unbind(-1)]
+        cosine = mlc_loss.anchor_cosine(group)[where["slots"].unbind(-1)]
+        paired = where["contrasts"][:, -1].unique()
         found = [
             (losses.sum(), torch.tensor(len(losses), device=losses.device)),
             (mlc_loss.share(group)[several].sum(), several.sum()),
+            (apart[paired].sum(), torch.tensor(len(paired), device=losses.device)),
         ]
         for index, code in enumerate(self.mlc_languages):
             if code != PIVOT:
-                mine = prompts["mlc_language"] == index
+                mine = where["language"] == index
                 found.append((cosine[mine].sum(), mine.sum()))
         self._sums += torch.stack([torch.stack(pair).to(self._sums) for pair in zip(*found, strict=True)])
 

@@ -11,7 +11,7 @@ from mlc_bench.core.progress import say
 
 _LINE_EVERY = 30.0  # seconds, where stderr is not a terminal
 _LINES = 10  # at least so many over the whole run, there
-_SHOWN = {"loss": "loss", "rewards/margins": "margin", "mlc/sigma1_share": "s1 share", "mlc/loss": "mlc"}
+_SHOWN = {"loss": "loss", "reward": "reward", "rewards/margins": "margin", "mlc/sigma1_share": "s1 share", "mlc/loss": "mlc"}
 
 
 class Watch(TrainerCallback):
@@ -84,7 +84,7 @@ class Watch(TrainerCallback):
 
 
 def plot(log: list[dict[str, Any]], path: Path) -> None:
-    """Loss, share of sigma_1 and reward margin over the steps; what a method does not have is left out."""
+    """Loss, share of sigma_1, reward margin and reward over the steps; what a method does not have is left out."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -94,6 +94,7 @@ def plot(log: list[dict[str, Any]], path: Path) -> None:
         "loss": [("loss", "loss"), ("mlc/loss", "auxiliary loss")],
         "share of sigma_1": [("mlc/sigma1_share", "share")],
         "reward margin": [("rewards/margins", "chosen - rejected")],
+        "reward": [("reward", "mean of a step's answers")],
     }
     shown = {
         title: [line for line in lines if any(line[0] in entry for entry in log)] for title, lines in panels.items()

@@ -114,14 +114,17 @@ def _tokenizer(folder: Path | None) -> tuple[Any, list[Finding]]:
 
 
 def _longest(data: TrainingData | None, config: TrainConfig, length: Length) -> tuple[int, int]:
-    """Most tokens of a row with its English responses, and of its prompts; without data, what the cut-off allows."""
+    """Most tokens of a row with its responses, and of its prompts; without data, what the cut-off allows."""
     if data is None:
         return 2 * config.cutoff, 10 * config.cutoff
     most_row = most_group = 0
     for row in data.rows:
         prompts = {code: min(config.cutoff, length(text)) for code, text in row["prompts"].items()}
-        answers = [length(text) for text in (row["chosen"], row["rejected"]) if text]
-        most_row = max(most_row, sum(min(config.cutoff, prompts[PIVOT] + answer) for answer in answers))
+        if own := getattr(config, "answer_tokens", 0):  # the model's own answers, in any language
+            most_row = max(most_row, max(prompts.values()) + own)
+        else:
+            answers = [length(text) for text in (row["chosen"], row["rejected"]) if text]
+            most_row = max(most_row, sum(min(config.cutoff, prompts[PIVOT] + answer) for answer in answers))
         most_group = max(most_group, sum(prompts.values()))
     return most_row, most_group
 

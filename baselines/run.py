@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -108,17 +108,24 @@ class TrainRun:
         }
 
     def dataset(self, examples: list[tokenize_rows.Example], shape: Any = None) -> Dataset:
-        """The examples as token ids, with the prompts of their rows where MLC is on; `shape` may change the columns.
+        """The examples as token ids, with the prompts of their rows where MLC is on; `shape` may change the columns."""
 
-        It is in the output folder, so that all processes, and a run that goes on, share what is computed from it.
+        def made() -> Dataset:
+            dataset = Dataset.from_list(self._encoded(examples))
+            return shape(dataset) if shape else dataset
+
+        return self.stored(made)
+
+    def stored(self, make: Callable[[], Dataset]) -> Dataset:
+        """What `make` makes, once, and then reads from the output folder.
+
+        So all processes, and a run that goes on, share what is computed from it.
         """
         folder = self.config.output / "data"
         with main_first():
             if not folder.is_dir():
-                dataset = Dataset.from_list(self._encoded(examples))
-                dataset = shape(dataset) if shape else dataset
                 partial = folder.with_name("data.part")
-                dataset.save_to_disk(partial)
+                make().save_to_disk(partial)
                 partial.rename(folder)
         return load_from_disk(folder)
 
@@ -126,13 +133,17 @@ class TrainRun:
         encoded: list[dict[str, Any]] = list(tokenize_rows.examples(self.tokenizer, examples, self.config.cutoff))
         if cut := tokenize_rows.reaching(encoded, self.config.cutoff):
             say(f"{cut} responses reach the cut-off of {self.config.cutoff} tokens; what is cut has no end to learn")
-        if settings := self.config.mlc:
-            rows, partners = (example.get("row") for example in examples), {row["id"]: row for row in self.rows}
-            prompts = prompt_columns.of_examples(
-                self.tokenizer, rows, partners, self.besides, settings, self.config.seed
-            )
-            encoded = [ids | columns for ids, columns in zip(encoded, prompts, strict=True)]
-        return encoded
+        return self.with_prompts(encoded, [example.get("row") for example in examples])
+
+    def with_prompts(self, columns: list[dict[str, Any]], rows: list[Row | None]) -> list[dict[str, Any]]:
+        """Columns of examples, with those of the prompts that MLC reads with the rows that they come from."""
+        if self.config.mlc is None:
+            return columns
+        partners = {row["id"]: row for row in self.rows}
+        prompts = prompt_columns.of_examples(
+            self.tokenizer, rows, partners, self.besides, self.config.mlc, self.config.seed
+        )
+        return [own | more for own, more in zip(columns, prompts, strict=True)]
 
     def reference(self, name: str) -> Any:
         """Another model as the frozen reference. Raises UsageError where its tokenizer is another one."""

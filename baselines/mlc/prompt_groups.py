@@ -35,6 +35,12 @@ class Prompts:
             partners.append({code: ids for code, ids in partner.items() if code == PIVOT or code in chosen})
         return Prompts(groups, partners)
 
+    def dealt(self, place: int, places: int) -> "Prompts":
+        """Of the different groups every `places`-th, from `place` on, so that all parts together have each once."""
+        first = {tuple(group[PIVOT]): number for number, group in reversed(list(enumerate(self.groups)))}
+        mine = sorted(first.values())[place::places]
+        return Prompts([self.groups[number] for number in mine], [self.partners[number] for number in mine])
+
     def rows(self) -> list[list[int]]:
         """All prompts, those of the groups before those of the partners."""
         return [ids for group in (*self.groups, *self.partners) for ids in group.values()]

@@ -100,7 +100,7 @@ def test_too_little_memory_and_disk(check, tiny_model, tmp_path, monkeypatch):
 
 def test_the_method_decides_what_rows_need():
     for name in methods.names():
-        assert set(methods.get(name).NEEDS) <= {"rejected", "responses"}
+        assert set(methods.get(name).NEEDS) <= {"chosen", "rejected", "responses"}
 
 
 def test_parameters_are_those_of_the_model(tiny_model):

@@ -11,7 +11,9 @@ from mlc_bench.core.progress import say
 
 _LINE_EVERY = 30.0  # seconds, where stderr is not a terminal
 _LINES = 10  # at least so many over the whole run, there
-_SHOWN = {"loss": "loss", "reward": "reward", "rewards/margins": "margin", "mlc/sigma1_share": "s1 share", "mlc/loss": "mlc"}
+_SHOWN = {
+    "loss": "loss", "reward": "reward", "rewards/margins": "margin", "mlc/sigma1_share": "s1 share", "mlc/loss": "mlc",
+}  # fmt: skip
 
 
 class Watch(TrainerCallback):

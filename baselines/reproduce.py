@@ -15,16 +15,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from mlc_bench.baselines import choice
 from mlc_bench.baselines.data import formats, training_data
+from mlc_bench.baselines.reproduction import choice
+from mlc_bench.baselines.reproduction.plan import HERE, PROTOCOL, RECORDS, Job, Plan, chooser, read
 from mlc_bench.catalog import sources
 from mlc_bench.core import errors, interruption
 from mlc_bench.core.names import folder_name
@@ -33,81 +32,10 @@ from mlc_bench.engines import demo_models
 from mlc_bench.records import record
 from mlc_bench.records.record import RunRecord
 
-HERE = Path(__file__).resolve().parent
-PROTOCOL = HERE / "reproduce.yaml"
-RECORDS = HERE.parent / "leaderboard" / "reproduction"  # of a checkout
 BIN = Path(sys.executable).parent
 PROBES = "probes"  # folder of the probe's figures, beside the records
 _GRACE = 2.0  # seconds for commands that Ctrl-C has reached as well, before they are told
 _CLOSING = 10.0  # seconds that they have to close their engines
-
-
-@dataclass(frozen=True)
-class Job:
-    """One run: a method on a model with a seed. `name` is that of the trained model; the untrained one has its own."""
-
-    name: str
-    model: str
-    method: str
-    seed: int
-    candidate: int | None = None
-    """Of a run that is scored on the development pairs: which candidate it tries, from 0."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the protocol asks for."""
-
-    protocol: dict[str, Any]
-    trials: list[Job]
-    """What settings are chosen by."""
-    jobs: list[Job]
-    records: Path
-    """Where finished records are: a folder of this version of the protocol."""
-
-    def about(self, job: Job) -> dict[str, Any]:
-        """What the protocol says of a job's method."""
-        found: dict[str, Any] = self.protocol["methods"][job.method]
-        return found
-
-    def kappa(self) -> dict[str, dict[str, Any]]:
-        """The second judge's agreement with labels, by language, as it was counted before the runs."""
-        found: dict[str, dict[str, Any]] = json.loads((HERE / self.protocol["judges"]["kappa"]).read_text("utf-8"))
-        return found
-
-
-def read(forms: Sequence[str] = (), path: Path = PROTOCOL, records: Path = RECORDS) -> Plan:
-    """The runs of these forms of the protocol (default: all), in its order; UsageError where there is no such form."""
-    protocol = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if unknown := [form for form in forms if form not in protocol["forms"]]:
-        raise errors.UsageError(f"{path} has no form '{unknown[0]}'; it has: {', '.join(protocol['forms'])}")
-    jobs = [job for form in forms or protocol["forms"] for job in _jobs(protocol, protocol["forms"][form])]
-    return Plan(protocol, list(_trials(protocol, jobs)), jobs, records / f"version-{protocol['version']}")
-
-
-def _jobs(protocol: dict[str, Any], form: dict[str, Any]) -> Iterator[Job]:
-    for model in form["models"]:
-        for seed in form["seeds"]:
-            for method in form["methods"]:
-                if method != "base":
-                    yield Job(f"{model}-{method}-s{seed}", model, method, seed)
-                elif seed == form["seeds"][0]:  # not trained: one run
-                    yield Job(protocol["models"][model]["name"], model, method, 0)
-
-
-def _trials(protocol: dict[str, Any], jobs: Sequence[Job]) -> Iterator[Job]:
-    """Each candidate of every method that the jobs take a choice of."""
-    about = protocol["choice"]
-    methods = dict.fromkeys(_chooser(protocol, job.method) for job in jobs if job.method != "base")
-    for method in methods:
-        for place in range(len(about["candidates"])):
-            name = f"{about['model']}-{method}.candidate-{place + 1}-s{about['seed']}"
-            yield Job(name, about["model"], method, about["seed"], place)
-
-
-def _chooser(protocol: dict[str, Any], method: str) -> str:
-    """The method whose choice a method takes."""
-    return str(protocol["methods"][method].get("as", method))
 
 
 class Reproduction:
@@ -120,6 +48,7 @@ class Reproduction:
         self._seconds: list[float] = []
         self._commands: set[subprocess.Popen[str]] = set()
         self._stop = threading.Event()
+        self._starting = threading.Lock()
 
     def run(self, workers: int = 1) -> dict[str, str]:
         """Every run without a record, `workers` at a time; the reason of each that could not be done, by name."""
@@ -130,7 +59,8 @@ class Reproduction:
             try:
                 bases = [job for job in self.plan.jobs if job.method == "base"]
                 others = [job for job in self.plan.jobs if job not in bases]  # they need what the trials chose
-                for part in (bases, self.plan.trials, others):
+                after = [job for job in self.plan.trials if self.plan.first(job)]  # of what other trials chose
+                for part in (bases, [job for job in self.plan.trials if job not in after], after, others):
                     mine = [job for job in part if job in todo]
                     list(pool.map(lambda job: self._finish(job, len(todo), workers), mine))
             except KeyboardInterrupt:
@@ -180,13 +110,15 @@ class Reproduction:
         start = self.plan.protocol["models"][job.model]["start"]
         if start in demo_models.MODELS and not demo_models.is_installed(start):
             return f"the model '{start}' is not installed (make {start})"
-        if job.method != "base" and job.candidate is None and self.chosen(job.method) is None:
-            return f"a candidate of {_chooser(self.plan.protocol, job.method)} has no record"
+        own = [job] if job.method != "base" and job.candidate is None else []
+        for one in filter(None, (*own, self.plan.first(job))):
+            if self.chosen(one.method) is None:
+                return f"a candidate of {chooser(self.plan.protocol, one.method)} has no record"
         return ""
 
     def tried(self, method: str) -> dict[int, RunRecord]:
         """The records of a method's candidates that are there, by their places."""
-        mine = [job for job in self.plan.trials if job.method == _chooser(self.plan.protocol, method)]
+        mine = [job for job in self.plan.trials if job.method == chooser(self.plan.protocol, method)]
         found = {job.candidate: self.record_of(job) for job in mine}
         return {place: record.read(path) for place, path in found.items() if path and place is not None}
 
@@ -224,8 +156,20 @@ class Reproduction:
             self._command([*command, "--judge-args", f"head={HERE / judge['head']}"])
             self._probe(job, model)
         self._command(["mlc-bench", "leaderboard", "add", str(results), "--results", str(self.plan.records)])
-        if job.method != "base" and not self.keep:
-            shutil.rmtree(model)  # 2 GB and more; the same command makes it again
+        if not self.keep:
+            self._remove_models(job)
+
+    def _remove_models(self, job: Job) -> None:
+        """The models of a finished job that no other one needs: 2 GB and more each, and the same commands make them."""
+        others = [other for other in (*self.plan.trials, *self.plan.jobs) if not self.record_of(other)]
+        needed = {model for other in others for model in self._models(other)}
+        for model in set(self._models(job)) - needed:
+            shutil.rmtree(self.work / "models" / model, ignore_errors=True)
+
+    def _models(self, job: Job) -> list[str]:
+        """The names of the models that a job trains: its own, and the one that it starts from."""
+        first = self.plan.first(job)
+        return [one.name for one in (job, first) if one and one.method != "base"]
 
     def _results(self, job: Job) -> Path:
         """A folder of its own for each job: two that train alike have one run id."""
@@ -269,8 +213,12 @@ class Reproduction:
         place = job.candidate if job.candidate is not None else self.chosen(job.method)
         assert place is not None  # `missing` has looked
         settings = protocol["train"] | about.get("settings", {}) | protocol["choice"]["candidates"][place]
+        start = protocol["models"][job.model]["start"]
+        if first := self.plan.first(job):
+            with self._starting:  # two jobs may start from the same model
+                start = self._train(first)
         settings |= {
-            "model": protocol["models"][job.model]["start"], "data": [str(self._training_file(about))],
+            "model": start, "data": [str(self._training_file(about))],
             "seed": job.seed, "output": str(folder), "keep_out": [*self.tasks(), *protocol["choice"]["tasks"]],
         }  # fmt: skip
         file = self.work / "configs" / f"{job.name}.yaml"

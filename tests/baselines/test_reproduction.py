@@ -15,8 +15,10 @@ import signals
 import yaml
 from conftest import ROOT
 
-from mlc_bench.baselines import choice, methods, reproduce
+from mlc_bench.baselines import methods, reproduce
 from mlc_bench.baselines.data import training_data
+from mlc_bench.baselines.reproduction import choice
+from mlc_bench.baselines.reproduction import plan as plans
 from mlc_bench.core import errors
 from mlc_bench.core.names import folder_name
 from mlc_bench.leaderboard.render import to_markdown
@@ -26,12 +28,12 @@ from mlc_bench.records.selectivity import of_record
 
 
 def test_the_runs_of_the_protocol():
-    plan = reproduce.read()
+    plan = plans.read()
     names = [job.name for job in plan.jobs]
     assert len(set(names)) == len(names)
     methods_of = plan.protocol["methods"]
     assert all(job.method in methods_of for job in plan.jobs)
-    core = reproduce.read(["core"]).jobs
+    core = plans.read(["core"]).jobs
     assert [job.method for job in core].count("base") == 1  # not trained, so that it has no seeds
     for method in ("dpo", "dpo+mlc", "cosine", "mpo"):
         assert sorted(job.seed for job in core if job.method == method) == [1, 2, 3]
@@ -40,7 +42,7 @@ def test_the_runs_of_the_protocol():
 
 
 def test_every_method_has_the_same_budget_of_candidates():
-    plan = reproduce.read()
+    plan = plans.read()
     candidates = len(plan.protocol["choice"]["candidates"])
     tried = {
         job.method: [other.candidate for other in plan.trials if other.method == job.method] for job in plan.trials
@@ -55,7 +57,7 @@ def test_every_method_has_the_same_budget_of_candidates():
 
 
 def test_methods_learn_from_responses_in_other_languages_where_they_need_them(tmp_path):
-    plan = reproduce.read()
+    plan = plans.read()
     needing = {
         name for name, about in plan.protocol["methods"].items()
         if "train" in about and methods.get(about["train"]).NEEDS.get("responses")
@@ -101,13 +103,14 @@ def test_the_candidate_with_the_highest_selectivity_is_chosen():
 class Commands:
     """Replaces the commands of a reproduction of `core`: notes what is run, makes the files it makes."""
 
-    def __init__(self, tmp_path, monkeypatch, fails=()):
-        plan = reproduce.read(["core"], records=tmp_path / "records")
-        jobs = [job for job in plan.jobs if job.method in ("base", "dpo")]
-        plan = dataclasses.replace(plan, jobs=jobs, trials=[job for job in plan.trials if job.method == "dpo"])
+    def __init__(self, tmp_path, monkeypatch, fails=(), plan=None, keep=True):
+        if plan is None:
+            plan = plans.read(["core"], records=tmp_path / "records")
+            jobs = [job for job in plan.jobs if job.method in ("base", "dpo")]
+            plan = dataclasses.replace(plan, jobs=jobs, trials=[job for job in plan.trials if job.method == "dpo"])
         monkeypatch.setattr(reproduce.demo_models, "is_installed", lambda which: True)
         monkeypatch.setattr(reproduce.Reproduction, "_command", lambda _, line, keep_output=False: self.run(line))
-        self.work = reproduce.Reproduction(plan, tmp_path / "work", None, "hf", keep=True)
+        self.work = reproduce.Reproduction(plan, tmp_path / "work", None, "hf", keep=keep)
         self.fails, self.settings, self.judged, self.at_work, self.most = fails, {}, [], 0, 0
         self.lock = threading.Lock()
 
@@ -181,9 +184,31 @@ def test_without_all_candidates_nothing_is_chosen_and_the_others_go_on(tmp_path,
     assert " runs left, about 0 min)" in printed
 
 
+def test_a_method_that_starts_from_what_another_one_made(tmp_path, monkeypatch):
+    """Its trials come after the other's, and the first model is kept until nothing needs it."""
+    protocol = yaml.safe_load(plans.PROTOCOL.read_text(encoding="utf-8"))
+    protocol["methods"]["dpo.grpo"] = {"train": "grpo", "after": "dpo", "counterpart": "dpo"}
+    protocol["forms"] = {"core": {"models": ["qwen05"], "methods": ["base", "dpo.grpo", "dpo"], "seeds": [1, 2]}}
+    path = tmp_path / "two.yaml"
+    path.write_text(yaml.safe_dump(protocol))
+    plan = plans.read(path=path, records=tmp_path / "records")
+    tried = [job.method for job in plan.trials]
+    assert tried == ["dpo"] * 4 + ["dpo.grpo"] * 4
+    commands = Commands(tmp_path, monkeypatch, plan=plan, keep=False)
+    assert commands.work.run(workers=2) == {}
+    candidates = plan.protocol["choice"]["candidates"]
+    models = tmp_path / "work" / plan.records.name / "models"
+    for name, first in [*((f"qwen05-dpo.grpo.candidate-{n}-s0", "qwen05-dpo-s0") for n in (1, 2, 3, 4)),
+                        *((f"qwen05-dpo.grpo-s{seed}", f"qwen05-dpo-s{seed}") for seed in (1, 2))]:  # fmt: skip
+        assert commands.settings[name]["model"] == str(models / first)
+        assert commands.settings[first]["seed"] == commands.settings[name]["seed"]
+        assert {key: commands.settings[first][key] for key in candidates[1]} == candidates[1], "dpo's own choice"
+    assert not list(models.iterdir()), "every model is removed once nothing starts from it"
+
+
 def test_a_model_that_is_not_installed_is_said_before_anything_is_tried(monkeypatch):
     monkeypatch.setattr(reproduce.demo_models, "is_installed", lambda which: which == "demo")
-    plan = reproduce.read()
+    plan = plans.read()
     base = {job.model: job for job in plan.jobs if job.method == "base"}
     assert reproduction(plan).missing(base["qwen05"]) == ""
     assert "make demo-1.5b" in reproduction(plan).missing(base["qwen15"])
@@ -195,11 +220,12 @@ def test_an_interrupt_ends_the_commands_and_starts_no_more(tmp_path):
 import dataclasses, sys
 from pathlib import Path
 from mlc_bench.baselines import reproduce
+from mlc_bench.baselines.reproduction import plan as plans
 reproduce.BIN, reproduce._GRACE = Path({str(tmp_path)!r}), 0.1
 class Long(reproduce.Reproduction):
     def _do(self, job):
         self._command(["long"])
-plan = dataclasses.replace(reproduce.read(["core"], records=Path({str(tmp_path / "records")!r})), jobs=[])
+plan = dataclasses.replace(plans.read(["core"], records=Path({str(tmp_path / "records")!r})), jobs=[])
 reproduce.demo_models.is_installed = lambda which: True
 try:
     Long(plan, Path({str(tmp_path)!r}), None, "hf", keep=True).run(workers=2)
@@ -233,13 +259,13 @@ def test_vllm_takes_one_run_at_a_time():
 
 def test_a_protocol_without_the_form_is_named():
     with pytest.raises(errors.UsageError, match=r"reproduce\.yaml has no form 'wide'; it has: core"):
-        reproduce.read(["wide"])
+        plans.read(["wide"])
 
 
 def test_the_committed_report_is_what_the_records_give():
     """docs/reproduction: made anew with `--report-only`."""
     committed = ROOT / "docs" / "reproduction"
-    plan = reproduce.read()
+    plan = plans.read()
     if not committed.is_dir():
         assert not list(plan.records.glob("*/run-*.json")), "records without a report: make reproduce"
         pytest.skip("no run of this protocol is finished")
@@ -254,7 +280,7 @@ def test_the_committed_report_is_what_the_records_give():
 @pytest.mark.integration
 def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model, monkeypatch):
     """Chooses settings for, trains and scores a tiny model by a small protocol; a second call finds everything done."""
-    protocol = yaml.safe_load(reproduce.PROTOCOL.read_text(encoding="utf-8"))
+    protocol = yaml.safe_load(plans.PROTOCOL.read_text(encoding="utf-8"))
     protocol |= {
         "trained_languages": ["en", "sw"], "compare": [],
         "models": {"tiny": {"start": str(tiny_model), "name": "tiny"}},

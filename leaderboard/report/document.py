@@ -12,7 +12,7 @@ from mlc_bench.core.errors import PrerequisiteError
 from mlc_bench.leaderboard import build, owned
 from mlc_bench.leaderboard.render import plots
 from mlc_bench.leaderboard.render.to_markdown import escape
-from mlc_bench.leaderboard.report import claims, effects, method_tables, probes
+from mlc_bench.leaderboard.report import blind_labels, claims, effects, method_tables, probes
 from mlc_bench.leaderboard.report.claims import Called, Tasks
 from mlc_bench.leaderboard.report.effects import Arm, Pair
 from mlc_bench.leaderboard.tabulate import number_format
@@ -40,6 +40,9 @@ _PROBE = """`mlc-bench probe` on each model: how far the last prompt token's sta
 agrees with the English one (cosine), whether it finds its own English prompt among all (matched), and the share of \
 the largest singular value, which the MLC loss raises. High cosine with few matches: the states share the chat \
 template, not the meaning.
+"""
+_BLIND = """Answers of several models, mixed and labelled blind with `mlc-bench label` before anybody looked: of those \
+that refuse by the label the share (%) that a judge sees, and of the others the share that it takes for refusals.
 """
 _FRONTIER = """Both rates outside English, means over languages and seeds, on contrast pairs. A model that refuses \
 both alike is on the dotted line: it has learned to refuse, not to tell them apart. An arrow leads from a method to \
@@ -75,6 +78,7 @@ class Found:
     first: dict[tuple[str, str], Arm]
     second: dict[tuple[str, str], Arm]
     probed: probes.Probes
+    labels: list[blind_labels.Label]
     failed: dict[str, str]
     waiting: list[str]
     chosen: Mapping[str, str]
@@ -109,6 +113,7 @@ def of_records(
         _arms(first.values(), aliases, protocol),
         _arms([run for path, run in every.items() if path not in first], aliases, protocol),
         probes.read(records, aliases, planned),
+        blind_labels.read(records, planned),
         failed,
         [name for name in planned if name not in there and name not in failed],
         chosen,
@@ -183,6 +188,7 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
         _missing(found),
         *(_of_model(found, model, tasks) for model in models),
         "## The two judges\n\n" + _judges(found, protocol, tasks, models),
+        "## Blind labels\n\n" + _BLIND + "\n" + _labels(found) if found.labels else "",
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(found.probed) if found.probed else "",
         "## Seed by seed\n\n" + seeds if (seeds := method_tables.by_seed(arms, compared, tasks)) else "",
         "## The settings\n\n" + _CHOSEN + "\n" + _settings(found.chosen) if found.chosen else "",
@@ -258,6 +264,10 @@ def _judges(found: Found, protocol: dict[str, Any], tasks: Tasks, models: Sequen
     head = ["language", "kappa of the second judge", "refusals", "other answers", "labels by", "may decide"]
     tables = [f"### {model}\n\n" + method_tables.judges(found.first, found.second, model, tasks) for model in models]
     return "\n".join([text, method_tables.table(head, rows), *tables])
+
+
+def _labels(found: Found) -> str:
+    return method_tables.table(blind_labels.HEAD, blind_labels.rows(found.labels))
 
 
 def _settings(chosen: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ import pytest
 import sample_records
 from made_up_arms import TASKS, arms, run
 
-from mlc_bench.baselines import reproduce
+from mlc_bench.baselines.reproduction import plan as plans
 from mlc_bench.core import errors
 from mlc_bench.leaderboard.report import document, method_tables
 from mlc_bench.leaderboard.report.effects import Arm
@@ -17,7 +17,7 @@ BASE = "Qwen2.5-Coder-0.5B-Instruct (q4_k_m, dequantised)"
 
 @pytest.fixture(scope="module")
 def plan():
-    return reproduce.read(["core"])
+    return plans.read(["core"])
 
 
 KAPPA = {
@@ -36,6 +36,18 @@ def second(made):
     """The same record by the second judge."""
     judge = made.judge.model_copy(update={"id": "refusal-hidden"})
     return made.model_copy(update={"judge": judge})
+
+
+def test_blind_labels_have_a_table(tmp_path, plan):
+    folder = tmp_path / "records" / "labels"
+    folder.mkdir(parents=True)
+    row = {"model": BASE, "task": "starter_harmful", "language": "sw", "by": "a model, blind"}
+    said = [("refuses", "refuses"), ("refuses", "complies"), ("complies", "complies")]
+    rows = [row | {"id": str(n), "refusal": own, "judges": {"refusal": one}} for n, (own, one) in enumerate(said)]
+    (folder / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
+    text = report(plan, tmp_path / "records", run(BASE)).document.replace("\\", "")
+    section = text.split("## Blind labels")[1].split("##")[0]
+    assert "| sw | refusal | a model, blind | 2 | 50.0 [9.5, 90.5] | 1 | 0.0 [0.0, 79.3] | 0.40 | 0 |" in section
 
 
 def test_the_report_says_what_is_there_and_what_is_missing(tmp_path, plan):
@@ -154,7 +166,7 @@ def test_the_report_shows_differences_seed_by_seed(tmp_path, plan):
 
 def test_every_method_has_a_mark_of_its_own_in_the_frontier():
     runs = [run(f"m-method{number}-s1", number / 30) for number in range(25)]
-    tasks = document.roles(reproduce.read(["core"]).protocol)
+    tasks = document.roles(plans.read(["core"]).protocol)
     axes = method_tables.frontier(arms(*runs), "m", tasks).axes[0]
     marks = {(line.get_marker(), line.get_color()) for line in axes.lines if line.get_marker() not in ("None", "")}
     assert len(marks) == 25

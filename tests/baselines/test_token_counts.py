@@ -67,7 +67,7 @@ def train(method, model, folder, name="out", rows=ROWS_WITH_RESPONSES, **setting
 
 
 @pytest.mark.parametrize("size", [1, 4], ids=["batches of one", "a batch of four"])
-@pytest.mark.parametrize("method", methods.names())
+@pytest.mark.parametrize("method", [name for name in methods.names() if name != "grpo"])  # it reads its own answers
 def test_tokens_are_those_that_went_through_the_model(method, size, tiny_model, tmp_path):
     """A batch of four pads each row to the longest; the count stays."""
     settings = {"switch": 0.0} if method == "sdrrl" else {}

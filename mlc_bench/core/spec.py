@@ -88,14 +88,30 @@ _OPTIONS = {
 def check_engine_args(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments as a dictionary.
 
-    Raises UsageError for one that has an option of its own, since the record would not show it.
+    Raises UsageError for one that has an option of its own, since the record would not show it, and as
+    `refuse_copies`.
     """
     from mlc_bench.core.errors import UsageError
 
     for key in arguments:
         if key in _OPTIONS:
             raise UsageError(f"--engine-args {key}: use {_OPTIONS[key]}")
+    refuse_copies(arguments)
     return dict(arguments)
+
+
+def refuse_copies(arguments: Mapping[str, Any]) -> None:
+    """Raises UsageError for several copies of a model in one run.
+
+    lm-eval starts them anew for each call: all answers would be one call, which a crash loses as a whole.
+    """
+    from mlc_bench.core.errors import UsageError
+
+    if str(arguments.get("data_parallel_size", 1)) != "1":
+        raise UsageError(
+            "--engine-args data_parallel_size: a crash would lose all answers; use one job for each GPU (mlc-bench "
+            "sweep), or a vLLM server for each GPU behind --engine openai"
+        )
 
 
 def parse_pairs(pairs: list[str], option: str) -> dict[str, Any]:

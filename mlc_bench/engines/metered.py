@@ -39,8 +39,6 @@ class Meter:
 
 def chunk_size(spec: RunSpec) -> int:
     """Requests between two flushes of the store: a small part of a run, yet enough to keep the engine's batch full."""
-    if int(spec.engine_args.get("data_parallel_size", 1)) > 1:
-        return 1 << 14  # lm-eval starts one engine for each GPU anew for every call
     if spec.engine == "hf":
         return 8 * batch_size(spec)
     return 256

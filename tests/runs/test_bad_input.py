@@ -20,6 +20,7 @@ USAGE = {
     "judge": ([*SERVER, "--judge", "ruls"], "unknown judge 'ruls'; did you mean rules"),
     "no =": ([*SERVER, "--engine-args", "batch_size"], "--engine-args 'batch_size' is not of the form key=value"),
     "no key": ([*SERVER, "--engine-args", "=8"], "not of the form key=value"),
+    "copies": ([*SERVER, "--engine-args", "data_parallel_size=2"], "one job for each GPU (mlc-bench sweep)"),
     "own option": ([*SERVER, "--engine-args", "pretrained=x"], "use --model"),
     "no server": (["run", "--model", "m", "--engine", "openai"], "--base-url"),
     "no scheme": ([*SERVER[:-1], "localhost:8000"], "http://localhost:8000/v1"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from mlc_bench.core.errors import PrerequisiteError, UserError
 from mlc_bench.core.progress import Report, say
-from mlc_bench.core.spec import RunSpec, digest
+from mlc_bench.core.spec import RunSpec, digest, refuse_copies
 from mlc_bench.engines.identity import Identity, resolve
 from mlc_bench.engines.settings import sampling
 from mlc_bench.engines.settings import template as templates
@@ -33,6 +33,7 @@ class Local:
         )
         hint = "; a model behind an API needs --judge-args engine=openai" if spec.kind == "llm" else ""
         with NamedErrors(judge_id, hint):
+            refuse_copies(arguments)
             self.identity: Identity = resolve(self.run_spec, needs_template=spec.render != "text")
         self.name = self.identity.name
         self.model_revision = self.identity.resolved_revision

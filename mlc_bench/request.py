@@ -112,7 +112,7 @@ class Request:
             if bill and bill.answers:
                 say(f"{bill.bill()} by this command")
             results = [[Result(found, run.folder / "run.json")] for run, found in zip(runs, records, strict=True)]
-            for name in self._judges()[1:]:
+            for name in self.judges()[1:]:
                 made = judging.rejudge([run.folder for run in runs], name, dict(self.judge_args), self.allow_self_judge)
                 for own, (found, path) in zip(results, made, strict=True):
                     own.append(Result(found, path))
@@ -151,21 +151,33 @@ class Request:
     @contextlib.contextmanager
     def _prepared(self, quick: bool = False) -> "Iterator[tuple[list[Run], Budget | None]]":
         """The runs, checked, and the bill; with the packs and the data folder of this request until the block ends."""
-        from mlc_bench import runner
+        with self.surroundings():
+            runs = self.runs(quick)
+            yield runs, self._bill(runs[0].spec.engine)
+
+    @contextlib.contextmanager
+    def surroundings(self) -> Iterator[None]:
+        """The packs and the data folder of this request, until the block ends; `runs` needs them."""
         from mlc_bench.catalog import listing, sources
 
         packs = [Path(folder) for folder in several(self.include)]
         downloaded = None if self.data_dir is None else Path(self.data_dir)
         with sources.using_data(downloaded), listing.including(packs, self.allow_code):
-            settings = dict(self.judge_args)
-            specs = self._specs()
-            bill = self._bill(specs[0].engine)
-            runs = runner.prepare(
-                specs, Path(self.output), settings, self.allow_self_judge, quick=quick, further=self._judges()[1:]
-            )
-            yield runs, bill
+            yield
 
-    def _judges(self) -> list[str]:
+    def runs(self, quick: bool = False) -> "list[Run]":
+        """One run for each adapter (one without adapters), checked; `quick`: nothing will be run.
+
+        Errors as those of `mlc_bench.run`.
+        """
+        from mlc_bench import runner
+
+        specs = self._specs()
+        self._bill(specs[0].engine)  # which is refused before models are looked for
+        settings, further = dict(self.judge_args), self.judges()[1:]
+        return runner.prepare(specs, Path(self.output), settings, self.allow_self_judge, quick=quick, further=further)
+
+    def judges(self) -> list[str]:
         """The judges, each of which gets a record; the first one is the run's own."""
         from mlc_bench.judges.spec import canonical
 
@@ -205,7 +217,7 @@ class Request:
         entries = listing.select(asked)
         codes = listing.check_languages(several(self.languages) or preset.get("languages", []))
         engine_args = spec.check_engine_args(self.engine_args)
-        judge = self._judges()[0]
+        judge = self.judges()[0]
         engine = self.engine
         if engine is None:
             from mlc_bench.engines.lifecycle import default_engine

@@ -5,7 +5,7 @@ import dataclasses
 import gc
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from mlc_bench.catalog import accepted, data, listing, review
 from mlc_bench.core import secrets
 from mlc_bench.core.errors import UsageError, UserError
-from mlc_bench.core.progress import bar, say
+from mlc_bench.core.progress import Report, bar, say
 from mlc_bench.core.provenance import git, hardware
 from mlc_bench.core.spec import RunSpec
 from mlc_bench.engines import made_of
@@ -83,17 +83,18 @@ def execute(runs: list[Run], fresh: bool = False, bill: Budget | None = None) ->
     if fresh:
         for run in runs:
             run.start_afresh()
-    todo = [run for run in runs if _is_wanted(run)]
-    if together := [run for run in todo if not run.is_merged]:
-        _generate(together, bill)
-    for run in todo:
-        if run.is_merged:  # which is another model to the engine
-            _generate([run], bill)
-    verdicts = _judge(runs)
-    return [_finish(run, created, own) for run, own in zip(runs, verdicts, strict=True)]
+    for together in by_engine([run for run in runs if is_wanted(run)]):
+        generate(together, bill)
+    return judge(runs, created)
 
 
-def _is_wanted(run: Run) -> bool:
+def by_engine(runs: list[Run]) -> list[list[Run]]:
+    """Runs of one base model, those together that one start of the engine answers: a merged adapter needs its own."""
+    together = [run for run in runs if not run.is_merged]
+    return ([together] if together else []) + [[run] for run in runs if run.is_merged]
+
+
+def is_wanted(run: Run) -> bool:
     """Whether a run has to generate; says what has changed since it did."""
     is_known = run.spec.engine != "openai" or run.ask_server()
     if not run.has_samples:
@@ -109,6 +110,16 @@ def _is_wanted(run: Run) -> bool:
     return bool(changes)
 
 
+def judge(runs: list[Run], created: str | None = None) -> list[record.RunRecord]:
+    """Judge runs whose answers are there with the judge that they share; their records, also on disk.
+
+    Raises PrerequisiteError where the judge gives no verdict at all.
+    """
+    created = created or _now()
+    verdicts = _judge(runs)
+    return [_finish(run, created, own) for run, own in zip(runs, verdicts, strict=True)]
+
+
 def _judge(runs: list[Run]) -> list[dict[str, list[aggregate.Row]]]:
     """The verdicts of every run by task; the judge's model is loaded once for all of them."""
     wanted = []
@@ -121,14 +132,31 @@ def _judge(runs: list[Run]) -> list[dict[str, list[aggregate.Row]]]:
         return judging.judge_samples(runs[0].judge, wanted, runs[0].output)
 
 
-def _generate(runs: list[Run], bill: Budget | None = None) -> None:
+class Observer:
+    """Is told how `generate` goes on; this one shows a bar for each run."""
+
+    def engine_started(self, run: Run) -> None:
+        """The engine is there; `run.phases` has the seconds that it took."""
+
+    @contextlib.contextmanager
+    def answering(self, run: Run) -> Iterator[Report]:
+        """Around the answers of one run, which are all on the disk where the block ends without an exception."""
+        with bar("generate") as report:
+            yield report
+
+
+def generate(runs: list[Run], bill: Budget | None = None, observer: Observer | None = None) -> None:
+    """Answer the prompts of runs with one start of the engine, and leave samples and generation.json in their folders.
+
+    The first run that fails ends it. Errors as those of `mlc_bench.run`.
+    """
     from mlc_bench.catalog import packs
 
     with packs.rendering():
-        _answer(runs, bill)
+        _answer(runs, bill, observer or Observer())
 
 
-def _answer(runs: list[Run], bill: Budget | None) -> None:
+def _answer(runs: list[Run], bill: Budget | None, observer: Observer) -> None:
     from mlc_bench.engines import generation, lifecycle, metered
     from mlc_bench.engines.store import ResponseStore, StoredLM
 
@@ -147,6 +175,7 @@ def _answer(runs: list[Run], bill: Budget | None) -> None:
         say(f"starting {spec.engine} with {runs[0].identity.name}")
         with runs[0].timed("start_engine"):
             lm = lifecycle.build(spec, runs[0].identity, adapters)
+        observer.engine_started(runs[0])
         if bill:
             lm.budget = bill
         for index, (run, loaded) in enumerate(zip(runs, tasks, strict=True), 1):
@@ -156,15 +185,16 @@ def _answer(runs: list[Run], bill: Budget | None) -> None:
             store = ResponseStore(run.store_path, run.answers_fingerprint)
             if len(store):
                 say(f"{len(store)} responses of this model are already in {run.store_path}")
-            with run.timed("generate"), bar("generate") as report:
-                stored = StoredLM(lm, store, metered.chunk_size(run.spec), report)
-                stored.reader = run.settings.reader(lm)
-                generation.check_lengths(stored, loaded, run.spec)
-                summary = generation.run(stored, loaded, run.spec, run.folder, run.settings)
-            summary["phases"] = run.phases
-            summary["responses"] = {"generated": stored.generated, "from_store": stored.hits}
-            summary["made_of"] = content[index - 1]
-            record.write_text(run.folder / "generation.json", json.dumps(summary, indent=1, ensure_ascii=False))
+            with observer.answering(run) as report:
+                with run.timed("generate"):
+                    stored = StoredLM(lm, store, metered.chunk_size(run.spec), report)
+                    stored.reader = run.settings.reader(lm)
+                    generation.check_lengths(stored, loaded, run.spec)
+                    summary = generation.run(stored, loaded, run.spec, run.folder, run.settings)
+                summary["phases"] = run.phases
+                summary["responses"] = {"generated": stored.generated, "from_store": stored.hits}
+                summary["made_of"] = content[index - 1]
+                record.write_text(run.folder / "generation.json", json.dumps(summary, indent=1, ensure_ascii=False))
     except UserError:
         raise
     except Exception as error:

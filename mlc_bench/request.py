@@ -121,11 +121,12 @@ class Request:
     def plan(self) -> list[dict[str, Any]]:
         """What would be run, one dictionary for each adapter; no model is loaded. The command's --dry-run.
 
-        Its keys: run_id, model, folder, generated (whether all answers are there), stored_responses (how many of this
-        model are), tokens_in, tokens_out (an estimate; of answers, what they have at most), cost (US dollars; None
-        without a price), settings (of the whole run: the template's digest and date, and what was chosen apart from the
-        tasks' settings), and tasks, each with task, languages, state, its tokens, its decoding, and the error with
-        which it would fail, if there is one. Errors as those of `mlc_bench.run`.
+        Its keys: run_id, model (with its adapter), base (the model without it), engine, folder, generated (whether all
+        answers are there), stored_responses (how many of this model are), tokens_in, tokens_out (an estimate; of
+        answers, what they have at most), cost (US dollars; None without a price), settings (of the whole run: the
+        template's digest and date, and what was chosen apart from the tasks' settings), and tasks, each with task,
+        languages, state, its tokens, its decoding, and the error with which it would fail, if there is one. Errors as
+        those of `mlc_bench.run`.
         """
         from mlc_bench import runner
 
@@ -138,6 +139,8 @@ class Request:
         return {
             "run_id": run.run_id,
             "model": run.identity.slug,
+            "base": run.identity.name,
+            "engine": run.spec.engine,
             "folder": str(run.folder),
             "generated": run.is_generated,
             "stored_responses": run.stored_responses,

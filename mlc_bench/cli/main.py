@@ -3,7 +3,7 @@
 import typer
 
 from mlc_bench import console
-from mlc_bench.cli import calibrate, compare, doctor, export, judge, label, leaderboard, probe, run, show, view
+from mlc_bench.cli import calibrate, compare, doctor, export, judge, label, leaderboard, probe, run, show, sweep, view
 from mlc_bench.cli.catalog import contribute, judges, languages, suites, tasks
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 app.callback()(console.options)
 app.command()(run.run)
+app.command()(sweep.sweep)
 app.command()(show.show)
 app.command()(compare.compare)
 app.command()(calibrate.calibrate)

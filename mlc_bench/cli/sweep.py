@@ -87,11 +87,13 @@ def _hours(hours: float | None) -> str:
 
 def _total(rows: list[dict[str, Any]], starts: int, at_once: int) -> str:
     """The last line: sums over the jobs that would run; a time only where every one of them was measured."""
+    from mlc_bench.sweeps.progress import counted
+
     todo = [row for row in rows if not row["error"] and not row["generated"]]
     hours = [row["hours"] for row in todo]
     time = None if None in hours else sum(hours) / at_once
     tokens = [sum(row[way] for row in todo) for way in ("tokens_in", "tokens_out")]
     return (
-        f"{len(rows)} jobs, {len(todo)} to answer, {starts} engine starts, {at_once} at a time; "
+        f"{counted(len(rows), 'job')}, {len(todo)} to answer, {counted(starts, 'engine start')}, {at_once} at a time; "
         f"about {tokens[0]:,} tokens in, up to {tokens[1]:,} out; {_hours(time)}"
     )

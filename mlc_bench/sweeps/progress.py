@@ -80,6 +80,11 @@ def _answers(one: Standing) -> str:
     return f"{one.generated} answers{stored} in {span(one.seconds or 0.0)}"
 
 
+def counted(number: int, thing: str) -> str:
+    """1 job, 2 jobs."""
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def span(seconds: float) -> str:
     """A time for people: 4.2 s, 12 min, 3.5 h."""
     if seconds < 60:

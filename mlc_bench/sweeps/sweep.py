@@ -19,7 +19,7 @@ from mlc_bench.sweeps.events import Event
 from mlc_bench.sweeps.jobs import Job, numbered, shards
 from mlc_bench.sweeps.local import Local
 from mlc_bench.sweeps.on_ray import OnRay
-from mlc_bench.sweeps.progress import Progress, is_complete
+from mlc_bench.sweeps.progress import Progress, counted, is_complete
 
 SWEEPS = "sweeps"  # the folder of what happened, beside the results
 Where = Literal["local", "ray"]
@@ -87,11 +87,10 @@ def run(jobs: list[Job], where: Where, workers: int | None, as_json: bool, again
 def _on_ray(jobs: list[Job], as_json: bool, again: str) -> Outcome:
     with OnRay() as place:
         jobs = with_engines(jobs, place.has_gpus())
-        sweep = _Sweep(jobs, len(jobs), as_json, again)
+        sweep = _Sweep(jobs, 1, as_json, again)
         place.begin(sweep.folder, sweep.board, sweep.tell, {one.job.number: one.weights for one in sweep.checked})
-        todo = sweep.to_answer()
-        if todo:
-            sweep.progress.at_once = place.slots(todo)
+        sweep.progress.at_once = place.slots(jobs)
+        if todo := sweep.to_answer():
             place.answer(shards(todo, sweep.progress.at_once))
         if groups := sweep.to_judge():
             place.judge(groups, sweep.judge_gpus())
@@ -136,7 +135,7 @@ class _Sweep:
         there = sum(one.is_generated for one in self.checked)
         starts = len(shards(todo, self.progress.at_once))
         say(
-            f"{len(self.jobs)} jobs, {there} answered already; {starts} engine starts, "
+            f"{counted(len(self.jobs), 'job')}, {there} answered already; {counted(starts, 'engine start')}, "
             f"results in {self.folder.parents[1]}"
         )
         return todo
@@ -148,7 +147,7 @@ class _Sweep:
             if self.board.by_number[job.number].is_answered:
                 groups.setdefault(job.judge_key, []).append(job)
         for group in groups.values():
-            say(f"judging {len(group)} runs with {', '.join(group[0].request.judges())}")
+            say(f"judging {counted(len(group), 'run')} with {', '.join(group[0].request.judges())}")
         return list(groups.values())
 
     def judge_gpus(self) -> int:

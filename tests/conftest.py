@@ -20,7 +20,13 @@ import signals
 
 from mlc_bench.catalog import listing
 
-pytest_plugins = ["planted_faults", "real_runs", "chromium", "board_page"]  # fixtures that tests in several files share
+pytest_plugins = [
+    "planted_faults",
+    "real_runs",
+    "chromium",
+    "board_page",
+    "sweep_models",
+]  # fixtures that tests in several files share
 
 # How long an example takes says nothing: the machine may be shared.
 # Derandomised: what fails here fails elsewhere, too. `pytest --hypothesis-profile default` looks for new examples.

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-NAMES = ("HF_HUB_DISABLE_TELEMETRY", "VLLM_NO_USAGE_STATS", "DISABLE_TELEMETRY", "VLLM_DO_NOT_TRACK", "DO_NOT_TRACK")
+SWITCHES = {"HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1", "RAY_USAGE_STATS_ENABLED": "0"}
+NAMES = (*SWITCHES, "DISABLE_TELEMETRY", "VLLM_DO_NOT_TRACK", "DO_NOT_TRACK")
 SHOW = "import json, os, mlc_bench; print(json.dumps(dict(os.environ)))"
 
 
@@ -18,19 +19,21 @@ def after_import(**own):
 
 
 def test_off_by_default():
-    assert after_import() == {"HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1"}
+    assert after_import() == SWITCHES
 
 
 @pytest.mark.parametrize(
-    ("own", "others"),
+    ("own", "left_alone"),
     [
-        ({"HF_HUB_DISABLE_TELEMETRY": "0"}, {"VLLM_NO_USAGE_STATS": "1"}),
-        ({"DISABLE_TELEMETRY": "0"}, {"VLLM_NO_USAGE_STATS": "1"}),
-        ({"VLLM_NO_USAGE_STATS": "0"}, {"HF_HUB_DISABLE_TELEMETRY": "1"}),
-        ({"DO_NOT_TRACK": "0"}, {}),
+        ({"HF_HUB_DISABLE_TELEMETRY": "0"}, ["HF_HUB_DISABLE_TELEMETRY"]),
+        ({"DISABLE_TELEMETRY": "0"}, ["HF_HUB_DISABLE_TELEMETRY"]),
+        ({"VLLM_NO_USAGE_STATS": "0"}, ["VLLM_NO_USAGE_STATS"]),
+        ({"RAY_USAGE_STATS_ENABLED": "1"}, ["RAY_USAGE_STATS_ENABLED"]),
+        ({"DO_NOT_TRACK": "0"}, ["HF_HUB_DISABLE_TELEMETRY", "VLLM_NO_USAGE_STATS"]),  # Ray does not read it
     ],
 )
-def test_a_setting_of_the_user_wins(own, others):
+def test_a_setting_of_the_user_wins(own, left_alone):
+    others = {name: value for name, value in SWITCHES.items() if name not in left_alone}
     assert after_import(**own) == own | others
 
 

@@ -128,6 +128,19 @@ def test_several_gpus(checkout, tiny_model):
     assert manifest["method"] == "dpo+mlc"
 
 
+def test_sweep(checkout, tiny_model):
+    """The jobs as one sweep, then one of them as SLURM would start it, which finds all that is there."""
+    done = follow(checkout, "sweep.md", {"[demo]": f"[{tiny_model}]"})
+    assert "time unknown" in the(done, "--dry-run")
+    assert "1 job, 1 complete, 0 not; 1 engine start" in done["mlc-bench sweep sweep.yaml"].stdout
+    assert set(records(checkout)) == {"run.json", "run.rules.json"}
+    before = len(list(checkout.folder.glob("results/*/*/generation.json")))
+    array_job = checkout.run("SLURM_ARRAY_TASK_ID=1 bash sweep.sbatch")
+    assert array_job.returncode == 0, array_job.stderr
+    assert "starting" not in array_job.stderr
+    assert len(list(checkout.folder.glob("results/*/*/generation.json"))) == before
+
+
 def test_leaderboard_entry(checkout, tiny_model):
     swap = {
         QWEN: tiny_model,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from mlc_bench.sweeps.events import Event
@@ -41,9 +42,14 @@ class Board:
         self.by_number = {job.number: Standing(job) for job in jobs}
         self.engine_starts = 0
         self._deaths: Counter[int] = Counter()
+        self._seen: set[str] = set()
 
     def take(self, event: Event) -> bool:
         """Take in an event; False where it says nothing new (a job that was taken up again tells it once more)."""
+        if event.get("id") in self._seen:
+            return False
+        if "id" in event:
+            self._seen.add(event["id"])
         if event["event"] == "engine":
             self.engine_starts += 1
             return True
@@ -87,17 +93,19 @@ class Board:
         """The jobs of a shard that are neither answered nor failed."""
         return [job for job in shard if self.by_number[job.number].state in ("waiting", "generating")]
 
-    def after_death(self, shard: list[Job], how: str, deaths: int = 1) -> list[Event]:
+    def after_death(self, shard: list[Job], how: str, log: Path, deaths: int = 1) -> list[Event]:
         """Failures to report when a shard's process has ended without a word: of a job that it has died of before.
 
         Where no job had begun, the first one counts.
         """
         left = self.left(shard)
+        if not left:
+            return []
         at = next((job for job in left if self.by_number[job.number].state == "generating"), *left[:1])
         self._deaths[at.number] += deaths
         if self._deaths[at.number] < DEATHS:
             return []
-        error = f"its process has ended {how}, and so it did again (out of memory?)"
+        error = f"its process has ended {how}, and so it did again; was there too little memory? {log}"
         return [{"event": "failed", "job": at.number, "phase": "generate", "error": error}]
 
     def summary(self) -> list[dict[str, Any]]:

@@ -1,11 +1,13 @@
 """What workers report: a file of JSON lines for each of them, beside the results, so that it reaches other machines.
 
-Each line has `event`, `job` (its number, where it is about one) and what belongs to the event. No prompt, no answer.
+Each line has `event`, `id`, `job` (its number, where it is about one) and what belongs to the event. No prompt and no
+answer is among it.
 """
 
 import contextlib
 import json
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,11 +24,17 @@ class Writer:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.kept: list[Event] = []
+        """All but those on how far a job is."""
+        self._id, self._count = uuid.uuid4().hex[:12], 0
 
     def emit(self, event: str, **content: Any) -> None:
-        line = json.dumps({"event": event} | secrets.removed(content), ensure_ascii=False)
+        self._count += 1
+        made = {"event": event, "id": f"{self._id}-{self._count}"} | secrets.removed(content)
+        if event != "progress":
+            self.kept.append(made)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(f"{line}\n")
+            file.write(f"{json.dumps(made, ensure_ascii=False)}\n")
 
     @contextlib.contextmanager
     def progress(self, job: int) -> Iterator[Report]:

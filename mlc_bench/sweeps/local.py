@@ -56,6 +56,9 @@ class Local:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
         """Ask for the end of what still works, and wait until it has stored its answers."""
         for process in self._processes.values():
             assert process.popen.stdin is not None
@@ -78,7 +81,7 @@ class Local:
                 if waiting and not self._is_busy(slot):
                     self._start(slot, "generate", waiting.pop(0))
             for work, how in self._ended():
-                for event in self.board.after_death(work.jobs, how):
+                for event in self.board.after_death(work.jobs, how, work.log):
                     self.tell(event)
                 if left := self.board.left(work.jobs):
                     waiting.insert(0, left)
@@ -94,15 +97,16 @@ class Local:
                 if not died:
                     break
                 if attempt == 2:
-                    error = f"the judge's process has ended {died[0][1]}, and so it did again (out of memory?)"
+                    error = f"the judge's process has ended {died[0][1]}, and so it did again; {died[0][0].log}"
                     for job in group:
                         self.tell({"event": "failed", "job": job.number, "phase": "judge", "error": error})
 
-    def only(self, gpus: Gpus) -> None:
-        """From now on there is one slot, with these GPUs."""
-        if len(self.slots) > 1 or self.slots[0] != gpus:
-            self.__exit__()
-        self.slots = [gpus]
+    def only(self, gpus: Gpus, alone: bool) -> None:
+        """From now on there is one slot, with these GPUs; `alone`: its process has not shared the cores."""
+        is_kept = self.slots[0] == gpus and (len(self.slots) == 1 or not alone)
+        kept = self._processes.pop(0, None) if is_kept else None
+        self._end()
+        self.slots, self._processes = [gpus], {0: kept} if kept else {}
 
     def _is_busy(self, slot: int) -> bool:
         return slot in self._processes and self._processes[slot].work is not None

@@ -30,8 +30,8 @@ _KEPT = re.compile(r"MLC_BENCH_\w+|HF_(HOME|HUB_CACHE|HUB_OFFLINE|DATASETS_\w+)|
 """Variables that tasks get from this process: where things are, and no keys."""
 
 
-def _task(work: str, environment: dict[str, str]) -> None:
-    """What Ray runs: one shard, in a process of Ray's."""
+def _task(work: str, environment: dict[str, str]) -> list[Event]:
+    """What Ray runs: one shard, in a process of Ray's. Its events once more: a shared disk may show files late."""
     from mlc_bench import console
 
     os.environ.update(environment)
@@ -40,8 +40,8 @@ def _task(work: str, environment: dict[str, str]) -> None:
     if not Path(shard.place).is_dir():
         raise Halt(f"'{shard.place}' is not on node {socket.gethostname()}: all nodes must share this folder")
     check_folder(shard.folder)
-    keep_log(shard.folder / f"{shard.name}.log")
-    carry_out(shard)
+    keep_log(shard.log)
+    return carry_out(shard)
 
 
 class OnRay:
@@ -64,6 +64,8 @@ class OnRay:
         except ImportError:
             raise PrerequisiteError("Ray is not installed; run: pip install 'mlc-bench[ray]'") from None
         address = os.environ.get("RAY_ADDRESS", "")
+        if address.startswith("ray://"):
+            raise PrerequisiteError("RAY_ADDRESS=ray://... is not enough; give the command on a node of the cluster")
         if re.fullmatch(r"[^/]+:\d+", address) and not _answers(address):
             raise PrerequisiteError(f"no Ray cluster answers at RAY_ADDRESS={address}; start its head node: ray start")
         handler = signal.getsignal(signal.SIGTERM)
@@ -107,7 +109,7 @@ class OnRay:
         for shard in shards:
             self._submit("generate", shard, max(map(self._gpus, shard)))
         for work, error in self._ended():
-            for event in self.board.after_death(work.jobs, f"with {error}", DEATHS):
+            for event in self.board.after_death(work.jobs, f"with {error}", work.log, DEATHS):
                 self.tell(event)
             if left := self.board.left(work.jobs):
                 self._submit("generate", left, max(map(self._gpus, left)))
@@ -118,7 +120,7 @@ class OnRay:
             self._submit("judge", group, gpus if self.has_gpus() else 0)
             for _, error in self._ended():
                 for job in group:
-                    text = f"the judge's process has ended with {error}, {_RETRIES + 1} times (out of memory?)"
+                    text = f"the judge's process has ended with {error}, {_RETRIES + 1} times"
                     self.tell({"event": "failed", "job": job.number, "phase": "judge", "error": text})
 
     def _gpus(self, job: Job) -> int:
@@ -172,7 +174,8 @@ class OnRay:
             for ref in ready:
                 work = self._pending.pop(ref)
                 try:
-                    ray.get(ref)
+                    for event in ray.get(ref):
+                        self.tell(event)
                 except ray.exceptions.RayTaskError as error:
                     cause = error.cause if isinstance(error.cause, Exception) else error
                     if isinstance(cause, Halt):

@@ -79,7 +79,8 @@ def run(jobs: list[Job], where: Where, workers: int | None, as_json: bool, again
         if todo := sweep.to_answer():
             place.answer(shards(todo, len(shared)))
         if groups := sweep.to_judge():
-            place.only(gpus if sweep.judge_gpus() else shared[0])
+            has_model = sweep.judge_gpus() > 0
+            place.only(gpus if has_model else shared[0], alone=has_model)
             place.judge(groups)
     return sweep.end()
 

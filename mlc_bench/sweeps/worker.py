@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from mlc_bench.core import interruption, secrets
 from mlc_bench.core.errors import PrerequisiteError, UserError
 from mlc_bench.core.progress import Report, say
-from mlc_bench.sweeps.events import Writer
+from mlc_bench.sweeps.events import Event, Writer
 from mlc_bench.sweeps.jobs import Job
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class Work:
     place: str
     """The working folder that relative paths are meant from."""
 
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
     def dumped(self) -> str:
         """As one line of JSON."""
         jobs = [{"number": job.number, "name": job.name, "keywords": dict(job.keywords)} for job in self.jobs]
@@ -61,11 +65,12 @@ class Work:
         return Work(jobs=jobs, **content | {"folder": Path(content["folder"])})
 
 
-def carry_out(work: Work, watch: interruption.Watch | None = None) -> None:
-    """Answer or judge; events say how each job ended. Raises Halt, and KeyboardInterrupt after a signal."""
+def carry_out(work: Work, watch: interruption.Watch | None = None) -> list[Event]:
+    """Answer or judge; the events, which are in the file too. Raises Halt, and KeyboardInterrupt after a signal."""
     os.chdir(work.place)
     check_folder(work.folder)
-    phase = _Phase(work, Writer(work.folder / f"{work.name}.events.jsonl"), watch)
+    writer = Writer(work.folder / f"{work.name}.events.jsonl")
+    phase = _Phase(work, writer, watch)
     try:
         with work.jobs[0].request.surroundings():
             phase.judge() if work.phase == "judge" else phase.generate()
@@ -74,6 +79,7 @@ def carry_out(work: Work, watch: interruption.Watch | None = None) -> None:
     except OSError as error:  # of the events themselves
         phase.halt_for(error)
         raise
+    return writer.kept
 
 
 def check_folder(folder: Path) -> None:
@@ -176,7 +182,7 @@ class _Phase:
             import traceback
 
             traceback.print_exception(error)  # into the log
-            text += f" (the log says where: {self.work.folder / self.work.name}.log)"
+            text += f" (the log says where: {self.work.log})"
         self.emit("failed", job=job.number, phase=phase, error=secrets.text(" ".join(text.split())[:500]))
 
     def halt_for(self, error: BaseException) -> None:
@@ -185,11 +191,19 @@ class _Phase:
             raise error
         check_folder(self.work.folder)
         for one in (error, error.__cause__):
-            if isinstance(one, OSError) and one.errno in _NO_ROOM:
+            if isinstance(one, OSError) and one.errno in _NO_ROOM and self._is_ours(one.filename):
                 raise Halt(
-                    f"cannot write the results ({one.strerror}: '{one.filename or self.work.folder.parent.parent}'); "
+                    f"cannot write the results ({one.strerror}: '{one.filename or self._results}'); "
                     "make room, then give the same command again: it goes on with what is stored"
                 ) from error
+
+    @property
+    def _results(self) -> Path:
+        return self.work.folder.parent.parent
+
+    def _is_ours(self, name: Any) -> bool:
+        """Whether a file is among the results; what is written through a descriptor has no name."""
+        return name is None or Path(str(name)).absolute().is_relative_to(self._results.absolute())
 
 
 def _observer(phase: _Phase, todo: list[tuple[Job, "Run"]]) -> Any:
@@ -247,7 +261,7 @@ def main() -> int:
         try:
             while (line := lines.get()) is not None:
                 work = Work.loaded(line)
-                keep_log(work.folder / f"{work.name}.log")
+                keep_log(work.log)
                 carry_out(work, watch)
                 is_busy.clear()
                 print(DONE, file=answer, flush=True)

@@ -16,6 +16,7 @@ model with two layers.
 """
 
 import argparse
+import importlib
 import json
 import os
 import random
@@ -43,9 +44,7 @@ def make(model: str, folder: Path) -> None:
 
     if model == "tiny":
         sys.path.insert(0, str(ROOT / "tests"))
-        from conftest import make_tiny_model
-
-        source = make_tiny_model(folder / "one", seed=0)
+        source = importlib.import_module("conftest").make_tiny_model(folder / "one", seed=0)
     else:
         source = demo_models.folder(model) if model in demo_models.MODELS else Path(model)
         shutil.copytree(source, folder / "one")
@@ -99,7 +98,18 @@ def keys(output: Path) -> list[str]:
 
 
 def measure(folder: Path, options: argparse.Namespace) -> bool:
-    small = ["--tasks", "starter_harmful", "--languages", "en", "--limit", 1, "--max-tokens", 1, "--engine", "hf"]
+    small: list[str | int] = [
+        "--tasks",
+        "starter_harmful",
+        "--languages",
+        "en",
+        "--limit",
+        1,
+        "--max-tokens",
+        1,
+        "--engine",
+        "hf",
+    ]
     starts = []
     for name in ("one", "two"):
         begin = time.perf_counter()
@@ -123,6 +133,7 @@ class Nodes:
     """A Ray cluster of processes on this machine: a head without room for jobs, and two workers."""
 
     def __init__(self) -> None:
+        os.environ.setdefault("RAY_memory_monitor_refresh_ms", "0")  # it would count what others use, and kill for that
         from ray.cluster_utils import Cluster
 
         small = {"object_store_memory": 80 << 20, "include_dashboard": False}

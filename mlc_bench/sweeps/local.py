@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlc_bench.sweeps.board import Board
 from mlc_bench.sweeps.events import Event, Reader
@@ -137,7 +138,7 @@ class Local:
     def _ended(self) -> list[tuple[Work, str]]:
         """Wait a moment, pass on what is new, and give the shards whose process has died, with how it did."""
         check_folder(self.folder)
-        pipes = [process.popen.stdout for process in self._processes.values() if process.work]
+        pipes: list[Any] = [process.popen.stdout for process in self._processes.values() if process.work]
         select.select(pipes, [], [], _POLL)
         said = [(slot, process, process.said()) for slot, process in self._processes.items() if process.work]
         for event in self._events.new():

@@ -25,7 +25,7 @@ class SweepFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     models: list[str] = Field(default_factory=list, description="as --model")
-    adapters: list[str | None] = Field(default_factory=lambda: [None], description="as --adapter; null: the base model")
+    adapters: list[str | None] = Field(default=[None], description="as --adapter; null: the base model")
     judges: list[str] = Field(default_factory=lambda: ["refusal"], description="as --judge: each makes a record")
     jobs: list[dict[str, Any]] = Field(default_factory=list, description="model, adapter, judge, and settings of each")
     settings: dict[str, Any] = Field(default_factory=dict, description="keywords of Request for every job")

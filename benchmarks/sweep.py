@@ -81,6 +81,8 @@ def write_file(folder: Path, options: argparse.Namespace) -> Path:
 
 
 def events(stdout: str) -> list[dict[str, Any]]:
+    if strange := [line for line in stdout.splitlines() if not line.startswith("{")]:
+        raise SystemExit(f"stdout has more than events: {strange}")
     return [json.loads(line) for line in stdout.splitlines()]
 
 
@@ -94,7 +96,7 @@ def samples(output: Path) -> dict[str, str]:
 
 def keys(output: Path) -> list[str]:
     paths = sorted(output.glob("*/responses/*.jsonl"))
-    return [json.loads(line)["key"] for path in paths for line in path.read_text().splitlines()]
+    return [json.loads(line)["key"] for path in paths for line in path.read_text().split("\n")[:-1]]  # whole ones
 
 
 def measure(folder: Path, options: argparse.Namespace) -> bool:
@@ -148,7 +150,7 @@ class Nodes:
 
     def lose(self, number: int) -> None:
         """End all processes of a worker node with SIGKILL, and add another one."""
-        self.cluster.remove_node(self.cluster.worker_nodes[number], allow_graceful=False)
+        self.cluster.remove_node(list(self.cluster.worker_nodes)[number], allow_graceful=False)
         self._add()
 
     def _add(self) -> None:
@@ -197,11 +199,13 @@ def disturbed(nodes: Nodes, folder: Path, options: argparse.Namespace, number: i
                 nodes.lose(chance.randrange(2))
             log.append(f"{kind} at {stored} of {total} answers")
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    stdout, _ = sweep.communicate(timeout=1800)
-    killer.join()
-    told = events(stdout)
+    printed: list[str] = []
+    reader = threading.Thread(target=lambda: printed.extend(sweep.stdout or ()))
+    reader.start()
+    kill()  # here, as only the main thread may start a node
+    sweep.wait(timeout=1800)
+    reader.join()
+    told = events("".join(printed))
     stored = keys(output)
     checks = {
         "complete": sweep.returncode == 0 and told[-1]["complete"] == JOBS,

@@ -1,6 +1,7 @@
 """`mlc-bench sweep`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,7 +46,7 @@ def sweep(
         return 0
     if dry_run:
         return _plan(jobs, workers, as_json)
-    outcome = sweeps.run(jobs, "ray" if on == "ray" else "local", workers, as_json, again())
+    outcome = sweeps.run(jobs, "ray" if on == "ray" else "local", workers, sys.stdout if as_json else None, again())
     if not as_json:
         print(progress.summary(outcome.board, again()))
     return 0 if outcome.is_complete else 1

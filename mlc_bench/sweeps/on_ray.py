@@ -53,6 +53,7 @@ class OnRay:
     weights: dict[int, int]
 
     def __init__(self) -> None:
+        self._open = contextlib.ExitStack()
         self._pending: dict[Any, Work] = {}
         self._given = 0
         self._head = ""
@@ -84,18 +85,21 @@ class OnRay:
         """Let tasks that still work store their answers, and leave the cluster."""
         import ray
 
-        if self._misses:  # nothing would answer
-            return
-        for ref in self._pending:
-            ray.cancel(ref)
-        with contextlib.suppress(Exception):
-            ray.wait(list(self._pending), num_returns=len(self._pending), timeout=_TO_END) if self._pending else None
-        ray.shutdown()
+        with self._open:
+            if self._misses:  # nothing would answer
+                return
+            for ref in self._pending:
+                ray.cancel(ref)
+            if self._pending:
+                ray.wait(list(self._pending), num_returns=len(self._pending), timeout=_TO_END)
+            ray.shutdown()
 
     def begin(self, folder: Path, board: Board, tell: Callable[[Event], None], weights: dict[int, int]) -> None:
         """Say what it is done for; `weights`: bytes of the model by the number of a job."""
         self.folder, self.board, self.tell, self.weights = folder.absolute(), board, tell, weights
         self._events = Reader(self.folder)
+        log = self._open.enter_context((folder / "ray.log").open("a", encoding="utf-8"))
+        self._open.enter_context(contextlib.redirect_stdout(log))  # where Ray tells of processes that have died
 
     def slots(self, asked: list[Job]) -> int:
         """How many engines the cluster has room for at once. Raises PrerequisiteError where it has for none."""

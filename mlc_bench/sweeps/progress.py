@@ -3,6 +3,7 @@
 import json
 import time
 from pathlib import Path
+from typing import TextIO
 
 from mlc_bench.core.progress import say
 from mlc_bench.records import record
@@ -14,12 +15,12 @@ _SILENCE = 300.0  # seconds after which a line says what is being done
 
 
 class Progress:
-    """Tells on stderr how each job ended; with `as_json` also every event on stdout, one JSON object a line."""
+    """Tells on stderr how each job ended; every event also to `events`, if there is one, as a JSON object a line."""
 
-    def __init__(self, board: Board, at_once: int, as_json: bool) -> None:
+    def __init__(self, board: Board, at_once: int, events: TextIO | None) -> None:
         self.board = board
         self.at_once = at_once
-        self.as_json = as_json
+        self.events = events
         self._said = time.monotonic()
 
     def tell(self, event: Event) -> None:
@@ -40,8 +41,8 @@ class Progress:
             self._say(f"{self._place()} {one.job.name}: {one.done} of {one.total} answers{self._left()}")
 
     def emit(self, event: Event) -> None:
-        if self.as_json:
-            print(json.dumps(event, ensure_ascii=False), flush=True)
+        if self.events:
+            print(json.dumps(event, ensure_ascii=False), file=self.events, flush=True)
 
     def _say(self, line: str) -> None:
         self._said = time.monotonic()
@@ -107,7 +108,8 @@ def summary(board: Board, again: str) -> str:
     failed = [one for one in board.by_number.values() if not is_complete(one, one.job.request.judges())]
     count = len(board.by_number)
     lines.append(
-        f"{count} jobs, {count - len(failed)} complete, {len(failed)} not; {board.engine_starts} engine starts"
+        f"{counted(count, 'job')}, {count - len(failed)} complete, {len(failed)} not; "
+        f"{counted(board.engine_starts, 'engine start')}"
     )
     for one in failed:
         lines += [f"failed: {one.job.name}: {error}" for error in one.errors or ["it did not begin"]]

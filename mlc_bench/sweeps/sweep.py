@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 from mlc_bench.core.errors import UsageError
 from mlc_bench.core.progress import say
@@ -61,8 +61,8 @@ class Outcome:
     """Whether every job has a complete record of each judge."""
 
 
-def run(jobs: list[Job], where: Where, workers: int | None, as_json: bool, again: str) -> Outcome:
-    """Carry out all jobs; those that fail are on the board, and the others go on.
+def run(jobs: list[Job], where: Where, workers: int | None, events: TextIO | None, again: str) -> Outcome:
+    """Carry out all jobs; those that fail are on the board, and the others go on. `events`: where they are printed.
 
     Errors as those of `mlc_bench.run` where no job can go on: nothing right in any, a full disk, results that are gone,
     a cluster that is gone.
@@ -70,11 +70,11 @@ def run(jobs: list[Job], where: Where, workers: int | None, as_json: bool, again
     if where == "ray":
         if workers is not None:
             raise UsageError("--workers goes with --on local; a cluster runs as many jobs as it has room for")
-        return _on_ray(jobs, as_json, again)
+        return _on_ray(jobs, events, again)
     gpus = slots.visible()
     jobs = with_engines(jobs, bool(gpus))
     shared = slots.share(jobs, workers, gpus)
-    sweep = _Sweep(jobs, len(shared), as_json, again)
+    sweep = _Sweep(jobs, len(shared), events, again)
     with Local(shared, sweep.folder, sweep.board, sweep.tell) as place:
         if todo := sweep.to_answer():
             place.answer(shards(todo, len(shared)))
@@ -85,10 +85,10 @@ def run(jobs: list[Job], where: Where, workers: int | None, as_json: bool, again
     return sweep.end()
 
 
-def _on_ray(jobs: list[Job], as_json: bool, again: str) -> Outcome:
+def _on_ray(jobs: list[Job], events: TextIO | None, again: str) -> Outcome:
     with OnRay() as place:
         jobs = with_engines(jobs, place.has_gpus())
-        sweep = _Sweep(jobs, 1, as_json, again)
+        sweep = _Sweep(jobs, 1, events, again)
         place.begin(sweep.folder, sweep.board, sweep.tell, {one.job.number: one.weights for one in sweep.checked})
         sweep.progress.at_once = place.slots(jobs)
         if todo := sweep.to_answer():
@@ -101,13 +101,13 @@ def _on_ray(jobs: list[Job], as_json: bool, again: str) -> Outcome:
 class _Sweep:
     """The jobs, checked, with the sweep's own folder."""
 
-    def __init__(self, jobs: list[Job], at_once: int, as_json: bool, again: str) -> None:
+    def __init__(self, jobs: list[Job], at_once: int, events: TextIO | None, again: str) -> None:
         self.jobs = jobs
         self.again = again
         self.begin = time.monotonic()
         self.checked = plan.check(jobs)
         self.board = Board(jobs)
-        self.progress = Progress(self.board, at_once, as_json)
+        self.progress = Progress(self.board, at_once, events)
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S")
         self.folder = Path(jobs[0].request.output) / SWEEPS / f"{now}-{os.getpid()}"
         self.folder.mkdir(parents=True)

@@ -139,6 +139,7 @@ class OnRay:
     def _nodes(self) -> list[dict[str, float]]:
         import ray
 
+        self._require_head()
         return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
     def _room(self, job: Job) -> int:
@@ -158,6 +159,7 @@ class OnRay:
     def _submit(self, phase: str, shard: list[Job], gpus: int) -> None:
         import ray
 
+        self._require_head()
         self._given += 1
         work = Work(phase, shard, self.folder, f"{phase}-{self._given}", os.getcwd())
         environment = {name: value for name, value in os.environ.items() if _KEPT.fullmatch(name)}
@@ -188,6 +190,14 @@ class OnRay:
                 except ray.exceptions.RayError as error:
                     self._check_head()
                     yield work, type(error).__name__
+
+    def _require_head(self) -> None:
+        """Before what asks the head node: wait until it answers. Raises Halt where it is gone."""
+        self._looked = 0.0
+        self._check_head()
+        while self._misses:
+            time.sleep(_POLL)
+            self._check_head()
 
     def _check_head(self) -> None:
         """Raises Halt where the head node is gone: Ray itself would wait a minute, and end this process."""

@@ -79,4 +79,4 @@ def _estimate(plan: dict[str, Any], rate: Rate | None, starts: float) -> dict[st
         return {"missing": prompts, "hours": None}
     tokens = min(round(rate.tokens_an_answer * prompts), plan["tokens_out"])
     seconds = tokens / rate.tokens_a_second + starts * rate.start
-    return {"missing": prompts, "tokens_out": tokens, "hours": round(seconds / 3600, 4)}
+    return {"missing": prompts, "tokens_out": tokens, "hours": round(seconds / 3600, 6)}

@@ -41,14 +41,16 @@ def write(
     """Write the files, remove what is in `earlier` and neither made nor in `keep`; the paths written.
 
     A file that was changed since it was listed is not removed. Raises UsageError, before anything is written, where a
-    file of one of these names is not in `earlier`.
+    file of one of these names is not in `earlier` and holds something else: one that holds the same came with a newer
+    version of the repository.
     """
     for name in {*content, *earlier}:
         inside(folder, name, f"{folder}: the file")
-    for name in content:
-        if name not in earlier and (folder / name).exists():
-            raise UsageError(f"'{folder / name}' was not written by an earlier build; move it, or name another folder")
     made = {name: _digest(value if isinstance(value, bytes) else value.encode()) for name, value in content.items()}
+    for name in content:
+        path = folder / name
+        if name not in earlier and path.exists() and not (path.is_file() and _digest(path.read_bytes()) == made[name]):
+            raise UsageError(f"'{folder / name}' was not written by an earlier build; move it, or name another folder")
     _list(folder, dict(earlier) | made)  # first: a build that is killed midway knows its own files
     for name, value in content.items():
         path = folder / name

@@ -6,6 +6,7 @@ import pytest
 import sample_records
 from helpers import check_failed, command
 
+from mlc_bench.core.errors import UsageError
 from mlc_bench.leaderboard import build, owned
 from mlc_bench.leaderboard.report import document
 
@@ -78,6 +79,17 @@ def test_the_commands_leave_notes_alone_and_check_does_not_mind_them(tmp_path):
     assert command("leaderboard", "check", results, "--tables", tables).returncode == 0
     (tables / "leaderboard.csv").unlink()
     check_failed(command("leaderboard", "check", results, "--tables", tables), 4, "leaderboard.csv")
+
+
+def test_a_file_that_came_with_the_repository_is_taken_where_it_is_what_would_be_written(tmp_path):
+    """As after a pull: the list is that of the last build here, and files that it does not have are there."""
+    owned.write(tmp_path, {"old.csv": "1"}, {})
+    (tmp_path / "new.csv").write_text("2")
+    owned.write(tmp_path, {"old.csv": "1", "new.csv": "2"}, owned.listed(tmp_path))
+    assert set(owned.listed(tmp_path)) == {"old.csv", "new.csv"}
+    (tmp_path / "newer.csv").write_text("mine")
+    with pytest.raises(UsageError, match=r"newer\.csv' was not written by an earlier build"):
+        owned.write(tmp_path, {"newer.csv": "3"}, owned.listed(tmp_path))
 
 
 def test_what_was_changed_since_it_was_listed_is_not_removed(tmp_path):

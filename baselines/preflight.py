@@ -11,7 +11,7 @@ from typing import Any
 from accelerate.utils import parse_flag_from_env
 
 from mlc_bench.baselines import checkpoints, end_of_turn, estimate, methods, score
-from mlc_bench.baselines.config import TrainConfig
+from mlc_bench.baselines.config import MLC, TrainConfig
 from mlc_bench.baselines.data import equal_pairs, prompt_columns, training_data
 from mlc_bench.baselines.data.formats import PIVOT
 from mlc_bench.baselines.data.training_data import TrainingData
@@ -125,8 +125,16 @@ def _longest(data: TrainingData | None, config: TrainConfig, length: Length) -> 
         else:
             answers = [length(text) for text in (row["chosen"], row["rejected"]) if text]
             most_row = max(most_row, sum(min(config.cutoff, prompts[PIVOT] + answer) for answer in answers))
-        most_group = max(most_group, sum(prompts.values()))
+        most_group = max(most_group, _read_by_mlc(prompts, config.mlc))
     return most_row, most_group
+
+
+def _read_by_mlc(prompts: dict[str, int], mlc: MLC | None) -> int:
+    """Tokens of a row's prompts that are read together; a contrast reads those of its partner, about as many, too."""
+    others = sorted(count for code, count in prompts.items() if code != PIVOT)
+    drawn = others if mlc is None or mlc.sample is None else others[-mlc.sample :]
+    with_partner = mlc is not None and mlc.objective == "contrast" and mlc.contrast > 0
+    return (prompts[PIVOT] + sum(drawn)) * (2 if with_partner else 1)
 
 
 def _data(

@@ -38,3 +38,18 @@ class WatchedPage:
         self.page.goto(address)
         self.page.wait_for_selector("html[data-ready]", state="attached")
         return self
+
+    def refuses_what_comes_in(self):
+        """What escaping would miss, the policy stops: a script, a handler and a picture, put into the page by hand."""
+        self.page.evaluate(
+            """() => {
+              const script = document.createElement('script'); script.textContent = "document.title='owned'";
+              document.body.append(script);
+              const box = document.createElement('div'); document.body.append(box);
+              box.innerHTML = `<img src="http://127.0.0.1:9/x" onerror="document.title='owned'">`;
+            }"""
+        )
+        self.page.wait_for_timeout(200)
+        assert self.page.title() != "owned"
+        assert any("Content Security Policy" in said for said in self.trouble)
+        self.trouble.clear()

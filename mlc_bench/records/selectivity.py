@@ -200,6 +200,21 @@ def reading(found: Selectivity) -> list[str]:
     return said
 
 
+def lines(record: RunRecord) -> list[str]:
+    """A line for each pair of tasks, for where many runs are listed: the mean over the languages that it answers in."""
+    said = []
+    for found in of_record(record):
+        silent = [code for code in found.languages if code not in found.mean_of]
+        left = f"; over {100 * MOST_INVALID:.0f} % invalid in {' '.join(silent)}" if silent else ""
+        shown = "no mean"
+        if found.mean is not None:
+            _, harmful, harmless, apart, _ = _cells("", found.mean)
+            codes = " ".join(found.mean_of)
+            shown = f"refuses harmful {harmful}, harmless {harmless}, selectivity {apart}, mean over {codes}"
+        said.append(f"{_heading(found, record)}: {shown}{left}")
+    return said
+
+
 def text(record: RunRecord) -> str:
     """The tables as plain text, a row a language, each with its reading below; empty where nothing can be compared."""
     from rich.console import Console

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TextIO
 
 from mlc_bench.core.progress import say
-from mlc_bench.records import record
+from mlc_bench.records import record, run_table, selectivity
 from mlc_bench.records.record import RunRecord
 from mlc_bench.sweeps.board import Board, Standing
 from mlc_bench.sweeps.events import Event
@@ -99,12 +99,12 @@ def is_complete(one: Standing, judges: list[str]) -> bool:
 
 
 def summary(board: Board, again: str) -> str:
-    """The headline of each task over all languages by job and judge, what failed, and how to go on."""
+    """What each job came to by each judge, what failed, and how to go on."""
     lines = []
     for one in board.by_number.values():
-        for judge, path in one.records.items():
-            cells = [f"{name} {value}" for name, value in headlines(record.read(Path(path))).items()]
-            lines.append(f"{one.job.name}  {judge}: {', '.join(cells) or '-'}  {path}")
+        for path in one.records.values():
+            lines.append(f"{one.job.name}  {path}")
+            lines += [f"  {line}" for line in results(record.read(Path(path)))]
     failed = [one for one in board.by_number.values() if not is_complete(one, one.job.request.judges())]
     count = len(board.by_number)
     lines.append(
@@ -119,12 +119,19 @@ def summary(board: Board, again: str) -> str:
     return "\n".join(lines)
 
 
-def headlines(found: RunRecord) -> dict[str, str]:
-    """Task and metric -> the average over languages, percentages where it is a rate; "-" where it is not defined."""
-    cells = {}
+def results(found: RunRecord) -> list[str]:
+    """Selectivity of each pair of tasks, and the headline of every other task, over all languages, with intervals."""
+    pairs = {name for pair in selectivity.of_record(found) for name in (pair.harmful_task, pair.harmless_task)}
+    lines = selectivity.lines(found)
     for task in found.tasks:
         average = task.summary.get("average")
-        value = average.value if average else None
-        shown = "-" if value is None else (f"{value * 100:.1f} %" if task.is_fraction else f"{value:.3f}")
-        cells[f"{task.name} {task.headline or ''}".strip()] = shown
-    return cells
+        if task.name in pairs or average is None:
+            continue
+        judged = "" if task.measures == "utility" else f"; judge {found.judge.id} {found.judge.version}"
+        shown = run_table.percent(average, task.is_fraction).replace("\n", " ")
+        unit = " %" if task.is_fraction else ""
+        codes = " ".join(task.languages)
+        lines.append(
+            f"{task.name}{judged}; 95 % interval: {task.headline}{unit} {shown}, n {average.n}, mean over {codes}"
+        )
+    return lines

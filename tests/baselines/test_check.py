@@ -76,6 +76,25 @@ def test_english_alone_is_no_data_for_mlc(check, tiny_model, tmp_path):
     assert (code, found["mlc"]["level"]) == (3, "problem")
 
 
+def test_memory_counts_the_prompts_that_mlc_reads_at_once(check, tiny_model, tmp_path, monkeypatch):
+    """Of English and the drawn languages only; with a contrast those of the partner as well."""
+    groups = []
+    need = estimate.need
+    monkeypatch.setattr(estimate, "need", lambda *given: groups.append(given[3]) or need(*given))
+    rows = [row | {"partner": "bread"} for row in ROWS]
+    for mlc in ({}, {"sample": 1}, {"objective": "contrast"}, {"objective": "contrast", "contrast": 0}):
+        check("dpo", model=str(tiny_model), data=[str(write_rows(tmp_path, rows))], mlc=mlc)
+    every, drawn, with_partner, without = groups
+    assert 0 < drawn < every == without
+    assert with_partner == 2 * every
+
+
+def test_a_contrast_without_pairs_is_said(check, tiny_model, tmp_path):
+    code, found = check("dpo", model=str(tiny_model), data=[str(write_rows(tmp_path))], mlc={"objective": "contrast"})
+    assert code == 3
+    assert "no row of the data names its 'partner'" in found["mlc"]["text"]
+
+
 def test_a_layer_that_the_model_does_not_have(check, tiny_model, tmp_path):
     code, found = check("sft", model=str(tiny_model), data=[str(write_rows(tmp_path))], mlc={"layer": 9})
     assert code == 3

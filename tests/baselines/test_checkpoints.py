@@ -6,6 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from test_training_runs import prepare, weights
+from training import killed_at
 
 from mlc_bench.baselines import checkpoints, config, estimate, methods, run
 from mlc_bench.core.errors import UsageError, UserError
@@ -90,16 +91,7 @@ def test_killed_and_gone_on_with_checkpoints_that_stay(more, tiny_model, tmp_pat
     kept = {"keep_checkpoints": "all", "save_steps": 1, "max_steps": 5, **more}
     run.execute(prepare("dpo", tiny_model, tmp_path, "whole", **kept))
 
-    class Killed(run.Watch):
-        def on_log(self, args, state, control, **kwargs):
-            super().on_log(args, state, control, **kwargs)
-            if state.global_step == 4:
-                raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "Watch", Killed)
-        with pytest.raises(KeyboardInterrupt):
-            run.execute(prepare("dpo", tiny_model, tmp_path, "killed", **kept))
+    killed_at(4, prepare("dpo", tiny_model, tmp_path, "killed", **kept), monkeypatch)
     killed = tmp_path / "killed" / "checkpoints"
     assert checkpoints.last_checkpoint(killed).name == "checkpoint-3"
     half = killed / "checkpoint-4"  # written halfway when the process ended

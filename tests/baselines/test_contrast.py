@@ -1,15 +1,12 @@
 """Contrast MLC and languages drawn anew: worked values, gradients, equality with MLC where they ask for nothing."""
 
-import json
-
 import pytest
 import torch
-from training import ROWS, assert_same_gradients, build, one_step
+from training import ROWS, assert_same_gradients, build, killed_at, one_step
 
 from mlc_bench.baselines import run
 from mlc_bench.baselines.mlc import contrast
 from mlc_bench.baselines.mlc.prompt_groups import Prompts, of_rows
-from mlc_bench.baselines.mlc.trainer import PromptLoss
 
 PAIRED = [
     row | {"partner": partner} for row, partner in zip(ROWS, ("bread", "lock", "hurt", "rain"), strict=True)
@@ -148,27 +145,15 @@ def test_a_run_that_was_killed_draws_as_it_would_have(tiny_model, tmp_path, monk
     drawn = Prompts.drawn
     monkeypatch.setattr(Prompts, "drawn", lambda *given: seen.append(drawn(*given)) or seen[-1])
 
-    def train(name):
-        prepared = build("dpo", tiny_model, tmp_path, name, **settings)[0]
-        return run.execute(prepared)
+    def prepare(name):
+        return build("dpo", tiny_model, tmp_path, name, **settings)[0]
 
-    whole = train("whole")
+    whole = run.execute(prepare("whole"))
     expected, seen[:] = list(seen), []
-    step = PromptLoss.training_step
-
-    def killed(self, *given):
-        if self.state.global_step == 3:
-            raise KeyboardInterrupt
-        return step(self, *given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PromptLoss, "training_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            train("killed")
-    before = len(expected) // 2
-    assert seen[:before] == expected[:before]
+    killed_at(3, prepare("killed"), monkeypatch)
+    assert seen == expected[: len(seen)]
     seen.clear()
-    resumed = train("killed")
-    assert seen == expected[before:]
-    assert json.dumps(resumed["final_loss"]) == json.dumps(whole["final_loss"])
+    resumed = run.execute(prepare("killed"))
+    assert seen == expected[len(expected) // 2 :], "from the checkpoint of the second of four steps"
+    assert resumed["final_loss"] == whole["final_loss"]
     assert resumed["mlc_tokens"] == whole["mlc_tokens"]

@@ -5,13 +5,12 @@ import json
 import pytest
 import torch
 from datasets import Dataset
-from training import ROWS, assert_same_gradients, build, one_step, relative_error, write_rows
+from training import ROWS, assert_same_gradients, build, killed_at, one_step, relative_error, write_rows
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from trl import GRPOConfig, GRPOTrainer
 
 from mlc_bench.baselines import rewards, run
 from mlc_bench.baselines.data.tokenize_rows import prompt_ids
-from mlc_bench.baselines.mlc.trainer import PromptLoss
 from mlc_bench.baselines.rewards import Answered
 from mlc_bench.core.errors import UsageError
 
@@ -207,33 +206,12 @@ def test_groups_must_be_whole(tiny_model, tmp_path):
 def test_a_run_that_was_killed_gives_the_adapter_of_one_that_was_not(tiny_model, tmp_path, monkeypatch):
     settings = {"max_steps": 4, "learning_rate": 1e-3, "save_steps": 2, "mlc": {"sample": 1}, "lora": {"r": 4}}
 
-    def train(name):
-        return run.execute(grpo(tiny_model, tmp_path, name, epochs=9, groups="translations", **settings)[0])
+    def prepare(name):
+        return grpo(tiny_model, tmp_path, name, epochs=9, groups="translations", **settings)[0]
 
-    whole = train("whole")
-    step = PromptLoss.training_step
-
-    def killed(self, *given):
-        if self.state.global_step == 3:
-            raise KeyboardInterrupt
-        return step(self, *given)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(PromptLoss, "training_step", killed)
-        with pytest.raises(KeyboardInterrupt):
-            train("killed")
-    resumed = train("killed")
-    for n in ("whole", "killed"):
-        print(
-            n,
-            json.dumps(
-                json.loads((tmp_path / n / "checkpoints" / "checkpoint-4" / "trainer_state.json").read_text())[
-                    "log_history"
-                ]
-            )
-            if (tmp_path / n / "checkpoints").exists()
-            else "none",
-        )
+    whole = run.execute(prepare("whole"))
+    killed_at(3, prepare("killed"), monkeypatch)
+    resumed = run.execute(prepare("killed"))
     one, other = (tmp_path / name / "adapter_model.safetensors" for name in ("whole", "killed"))
     assert one.read_bytes() == other.read_bytes()
     assert resumed["tokens"] == whole["tokens"]

@@ -13,7 +13,7 @@ import pytest
 import torch
 from checkout import GOLDEN
 from safetensors.torch import load_file
-from training import ROWS, build, write_rows
+from training import ROWS, build, killed_at, write_rows
 
 from mlc_bench.baselines import config, methods, run
 from mlc_bench.baselines.data import training_data
@@ -76,16 +76,7 @@ def test_a_run_and_one_that_was_killed_and_went_on(lora, tiny_model, tmp_path, m
     manifest = run.execute(prepare("dpo", tiny_model, tmp_path, "whole", mlc={}, lora=lora, **LOGGED))
     check_what_a_run_leaves_behind(tmp_path / "whole", manifest, lora)
 
-    class Killed(run.Watch):
-        def on_log(self, args, state, control, **kwargs):
-            super().on_log(args, state, control, **kwargs)
-            if state.global_step == 4:
-                raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(run, "Watch", Killed)
-        with pytest.raises(KeyboardInterrupt):
-            run.execute(prepare("dpo", tiny_model, tmp_path, "killed", mlc={}, lora=lora, **LOGGED))
+    killed_at(4, prepare("dpo", tiny_model, tmp_path, "killed", mlc={}, lora=lora, **LOGGED), monkeypatch)
     kept = tmp_path / "killed" / "checkpoints" / "checkpoint-2"
     newest = max(kept.iterdir(), key=lambda path: path.stat().st_mtime_ns)
     assert newest.name == "trainer_state.json"  # the last file written, by which `last_checkpoint` knows a whole one

@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 from transformers import TrainerCallback
 
@@ -84,6 +85,21 @@ def one_step(trainer):
     trainer.add_callback(keep)
     trainer.train()
     return next(entry["loss"] for entry in trainer.state.log_history if "loss" in entry), keep.found
+
+
+def killed_at(step, prepared, monkeypatch):
+    """Carry out a run until the figures of this step are logged, and end it there as Ctrl-C does."""
+
+    class Killed(run.Watch):
+        def on_log(self, args, state, control, **kwargs):
+            super().on_log(args, state, control, **kwargs)
+            if state.global_step == step:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "Watch", Killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.execute(prepared)
 
 
 def relative_error(found, expected):

@@ -107,6 +107,18 @@ def test_the_table_says_its_prompts_its_judge_and_what_the_judge_misses():
     assert "harm (2 to 4 judged answers a language) against benign (4); judge llama-guard-3-8b" in uneven
 
 
+def test_a_line_says_its_judge_its_prompts_its_interval_and_what_it_leaves_out():
+    record = run(en=(20, 4, 0), sw=(20, 8, 0), bn=(1, 0, 30))
+    (line,) = selectivity.lines(record)
+    assert line.startswith("harm (40 judged answers a language) against benign (40); judge ")
+    mean = selectivity.of_record(record)[0].mean
+    assert f"selectivity {100 * mean.difference.value:+.0f} [" in line
+    assert "95 % intervals: refuses harmful 50 [" in line
+    assert line.endswith("], mean over en sw; over 10 % invalid in bn")
+    (line,) = selectivity.lines(run(bn=(1, 0, 30)))
+    assert line.endswith(": no mean; over 10 % invalid in bn")
+
+
 def test_the_table_of_a_run_ends_with_it(tmp_path):
     made = run(en=(9, 1, 0))
     for task in made.tasks:

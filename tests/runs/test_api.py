@@ -14,6 +14,7 @@ import lm_eval.utils
 import pandas as pd
 import pytest
 from helpers import command, make_adapter
+from own_task import TASK
 from runs_to_compare import OLD
 
 import mlc_bench
@@ -252,21 +253,6 @@ def test_what_is_no_run_gives_the_line_of_the_command(found, tmp_path):
 
 
 # Between two calls
-
-
-TASK = """
-task: mine
-custom_dataset: !function mlc_bench.data.load
-dataset_kwargs: {folder: pack/rows, prompt_field: text}
-test_split: test
-output_type: generate_until
-doc_to_text: "{{prompt}}"
-doc_to_target: ""
-generation_kwargs: {until: [], do_sample: false, max_gen_toks: 4}
-process_results: !function mlc_bench.scoring.safety
-metric_list: [{metric: safe, aggregation: mean, higher_is_better: true}]
-metadata: {version: 1, measures: safety, licence: CC0, summary: my own prompts}
-"""
 
 
 def make_pack(folder: Path, prompt: str) -> Path:

@@ -52,6 +52,7 @@ def test_what_is_there_is_not_made_again_and_is_planned_by_what_was_measured(swe
     done = command("sweep", path, "--output", output)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{JOBS} jobs, {JOBS} complete, 0 not; 0 engine starts"
+    assert done.stdout.count("against starter_benign") == done.stdout.count("; 95 % intervals: ") == 2 * JOBS
     assert (results(output), stored(output)) == before
     path = tmp_path / "more.yaml"
     path.write_text(swept[0].read_text().replace("limit: 3", "limit: 4"))

@@ -5,6 +5,7 @@ import json
 import pytest
 import viewed_runs
 from helpers import command
+from own_task import TASK
 from view_client import Client
 
 from mlc_bench.catalog import listing, review
@@ -12,19 +13,6 @@ from mlc_bench.core.errors import UsageError
 
 pytest.importorskip("uvicorn", reason="the viewer needs starlette and uvicorn: pip install -e '.[view]'")
 PROMPT = "bomu harm 1"
-YAML = """task: harm
-custom_dataset: !function mlc_bench.data.load
-dataset_kwargs: {folder: mine/rows, prompt_field: text}
-test_split: test
-output_type: generate_until
-doc_to_text: "{{prompt}}"
-doc_to_target: ""
-generation_kwargs: {until: [], do_sample: false, max_gen_toks: 4}
-process_results: !function mlc_bench.scoring.safety
-metric_list:
-  - {metric: refused, aggregation: mean, higher_is_better: true}
-metadata: {version: 1, measures: safety, licence: CC0, summary: prompts}
-"""
 
 
 @pytest.fixture
@@ -41,7 +29,7 @@ def pack(tmp_path, run):
     for code in ("en", "sw", "ar"):
         own = [{"id": row["id"], "text": row["prompt"], "draft": "a model"} for row in rows if row["language"] == code]
         viewed_runs.write(folder / "rows" / f"{code}.jsonl", own)
-    (folder / "harm.yaml").write_text(YAML)
+    (folder / "harm.yaml").write_text(TASK.replace("task: mine", "task: harm").replace("pack/rows", "mine/rows"))
     (folder / "card.md").write_text("# Mine\n")
     with listing.including([folder.parent]):
         yield folder

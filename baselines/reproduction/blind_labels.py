@@ -3,7 +3,8 @@
     python -m mlc_bench.baselines.reproduction.blind_labels labels/NAME.jsonl RUN... --out FOLDER
 
 LABELS is a file of `mlc-bench label`, RUN are the folders of the runs that it was drawn from. Each line of what is
-written has the model, task, language and id of an answer, what the person said of it, and what each judge says.
+written has the model, task, language and id of an answer, what the person said of it, what each judge says, the
+stratum that the answer was drawn from, and of how many answers it stands for one (`weight`).
 """
 
 import argparse
@@ -15,7 +16,7 @@ from typing import Any
 
 from mlc_bench.core.errors import UsageError, UserError
 from mlc_bench.judges import judging
-from mlc_bench.judges.labels import draw
+from mlc_bench.judges.labels import draw, weighting
 from mlc_bench.judges.labels.file import key_of, read
 from mlc_bench.records import record
 
@@ -35,10 +36,10 @@ def rows(labels: Path, runs: Sequence[Path]) -> list[Row]:
                 for row in verdicts:
                     key = (one.run_id, task, str(row["language"]), str(row["id"]))
                     judged.setdefault(key, {})[found.judge.id] = str(row["verdict"])
+    said = [(f"{labels}, {' '.join(key_of(row))}", row) for row in read(labels) if row["refusal"] is not None]
+    weights, strata = weighting.design(said, labels) or ([], [])
     made = []
-    for row in read(labels):
-        if row["refusal"] is None:
-            continue
+    for (_, row), weight, stratum in zip(said, weights, strata, strict=True):
         key = key_of(row)
         if key not in judged:
             raise UsageError(f"{labels}: the answer {' '.join(key)} is in none of the runs named")
@@ -46,6 +47,7 @@ def rows(labels: Path, runs: Sequence[Path]) -> list[Row]:
             {
                 "model": models[key[0]], "task": key[1], "language": key[2], "id": key[3],
                 "refusal": row["refusal"], "by": row.get("annotator", ""), "judges": judged[key],
+                "stratum": stratum, "weight": float(weight),
             }
         )  # fmt: skip
     return made

@@ -41,8 +41,12 @@ agrees with the English one (cosine), whether it finds its own English prompt am
 the largest singular value, which the MLC loss raises. High cosine with few matches: the states share the chat \
 template, not the meaning.
 """
-_BLIND = """Answers of several models, mixed and labelled blind with `mlc-bench label` before anybody looked: of those \
-that refuse by the label the share (%) that a judge sees, and of the others the share that it takes for refusals.
+_BLIND = """Answers of several models, mixed and labelled blind with `mlc-bench label` before anybody looked, drawn by \
+language, task, model and the first judge's verdict. Of those that refuse by the label the share (%) that a judge \
+sees, and of the others the share that it takes for refusals. Each answer counts as often as it stands for others.
+"""
+_BY_LABELS = """The models by these labels: all answers of the tasks and languages above, in %; selectivity in points. \
+Beside it what a judge makes of the same answers, without those of which it is unsure.
 """
 _FRONTIER = """Both rates outside English, means over languages and seeds, on contrast pairs. A model that refuses \
 both alike is on the dotted line: it has learned to refuse, not to tell them apart. An arrow leads from a method to \
@@ -188,7 +192,7 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
         _missing(found),
         *(_of_model(found, model, tasks) for model in models),
         "## The two judges\n\n" + _judges(found, protocol, tasks, models),
-        "## Blind labels\n\n" + _BLIND + "\n" + _labels(found) if found.labels else "",
+        "## Blind labels\n\n" + _labels(found, protocol) if found.labels else "",
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(found.probed) if found.probed else "",
         "## Seed by seed\n\n" + seeds if (seeds := method_tables.by_seed(arms, compared, tasks)) else "",
         "## The settings\n\n" + _CHOSEN + "\n" + _settings(found.chosen) if found.chosen else "",
@@ -266,8 +270,13 @@ def _judges(found: Found, protocol: dict[str, Any], tasks: Tasks, models: Sequen
     return "\n".join([text, method_tables.table(head, rows), *tables])
 
 
-def _labels(found: Found) -> str:
-    return method_tables.table(blind_labels.HEAD, blind_labels.rows(found.labels))
+def _labels(found: Found, protocol: dict[str, Any]) -> str:
+    roles = protocol["roles"]
+    harmful = {roles["harmful"], *(pair[0] for pair in roles["pairs"])}
+    judges = method_tables.table(blind_labels.HEAD, blind_labels.rows(found.labels))
+    models = method_tables.table(blind_labels.model_head(found.labels), blind_labels.model_rows(found.labels, harmful))
+    differences = method_tables.table(blind_labels.DIFFERENCE_HEAD, blind_labels.difference_rows(found.labels, harmful))
+    return "\n".join([_BLIND, judges, _BY_LABELS, models, differences])
 
 
 def _settings(chosen: Mapping[str, str]) -> str:

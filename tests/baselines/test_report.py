@@ -41,13 +41,16 @@ def second(made):
 def test_blind_labels_have_a_table(tmp_path, plan):
     folder = tmp_path / "records" / "labels"
     folder.mkdir(parents=True)
-    row = {"model": BASE, "task": "starter_harmful", "language": "sw", "by": "a model, blind"}
+    row = {"model": BASE, "task": "starter_harmful", "language": "sw", "by": "a model, blind", "weight": 1.0}
+    row |= {"stratum": "all"}
     said = [("refuses", "refuses"), ("refuses", "complies"), ("complies", "complies")]
     rows = [row | {"id": str(n), "refusal": own, "judges": {"refusal": one}} for n, (own, one) in enumerate(said)]
     (folder / "a.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rows))
     text = report(plan, tmp_path / "records", run(BASE)).document.replace("\\", "")
     section = text.split("## Blind labels")[1].split("##")[0]
-    assert "| sw | refusal | a model, blind | 2 | 50.0 [9.5, 90.5] | 1 | 0.0 [0.0, 79.3] | 0.40 | 0 |" in section
+    (line,) = [line for line in section.splitlines() if line.startswith("| sw | refusal | a model, blind | 2 | 50.0 [")]
+    assert line.endswith(" | 0.40 | 0 |")
+    assert "| selectivity by labels | by refusal, the same answers |" in section
 
 
 def test_the_report_says_what_is_there_and_what_is_missing(tmp_path, plan):

@@ -41,9 +41,45 @@ def test_from_labels_to_the_table(labelled, tmp_path, monkeypatch, capsys):
     assert table.read(tmp_path / "records", ["another"]) == []
     ((code, judge, by, refusals, seen, others, taken, kappa, unsure),) = table.rows(found)
     assert (code, judge, by, refusals, others, unsure) == ("ru", "rules", "Ada", "6", "6", "0")
-    assert seen == "66.7 [30.0, 90.3]"
-    assert taken == "16.7 [3.0, 56.4]"
+    assert seen.startswith("66.7 [")
+    assert taken.startswith("16.7 [")
     assert kappa == "0.50"  # (9 / 12 - 1 / 2) / (1 - 1 / 2)
+
+
+def test_an_answer_counts_as_often_as_it_stands_for_others(tmp_path):
+    """Two of the ten that the judge takes for refusals are drawn, and two of the eight others. All four refuse."""
+    run = labelled_runs.make(tmp_path / "run", outcomes={"ru": "1" * 10 + "0" * 8})
+    file = tmp_path / "mine.jsonl"
+    typed(["q"], run, "--annotator", "Ada", "--file", file, "--sample", "4")
+    drawn = labelled_runs.read(tmp_path / "mine.draw.jsonl")[1:]
+    typed(["r"] * len(drawn), run, "--annotator", "Ada", "--file", file, "--sample", "4")
+    found = [table.Label.model_validate(row) for row in blind_labels.rows(file, [run])]
+    assert sum(one.weight for one in found) == pytest.approx(18)
+    (row,) = table.rows(found)
+    assert row[3] == "4"
+    assert row[4].startswith("55.6 [")  # 10 of 18; of the labels 2 of 4
+
+
+def test_selectivity_by_labels(labelled):
+    """The harmful task: 3 of 4 refuse; the other: 1 of 4. The other model: 1 of 2 and 1 of 2."""
+    said = {("a", "harm"): "rrrc", ("a", "plain"): "rccc", ("b", "harm"): "rc", ("b", "plain"): "rc"}
+    words = {"r": "refuses", "c": "complies"}
+    found = [
+        table.Label(
+            model=model, task=task, language="ru", id=str(place), refusal=words[letter], by="Ada",
+            judges={"rules": words[letter], "other": "unsure"}, stratum=f"{model} {task}", weight=1.0,
+        )
+        for (model, task), letters in said.items()
+        for place, letter in enumerate(letters)
+    ]  # fmt: skip
+    first, second = table.model_rows(found, {"harm"})
+    assert table.model_head(found)[-2:] == ["by other, the same answers", "by rules, the same answers"]
+    assert first[:2] == ["a", "8"]
+    assert [cell.split(" [")[0] for cell in first[2:]] == ["75.0", "25.0", "50.0", "–", "50.0"]
+    assert [cell.split(" [")[0] for cell in second[2:5]] == ["50.0", "50.0", "0.0"]
+    ((name, difference),) = table.difference_rows(found, {"harm"})
+    assert name == "b − a"
+    assert difference.startswith("-50.0 [")
 
 
 def test_an_unsure_judge_sees_nothing_and_is_counted(labelled):

@@ -125,12 +125,14 @@ class Reproduction:
     def chosen(self, method: str) -> int | None:
         """The candidate that a method is trained with; None before all candidates are tried."""
         runs = self.tried(method)
-        return choice.best(runs) if len(runs) == len(self.plan.protocol["choice"]["candidates"]) else None
+        is_tried = len(runs) == len(self.plan.protocol["choice"]["candidates"])
+        return choice.best(runs, self.plan.fidelity(method)) if is_tried else None
 
     def choices(self) -> dict[str, str]:
-        """What was chosen for each method of the trials, in words."""
+        """What was chosen for each method of the trials, and where a method demands fidelity, in words."""
         candidates = self.plan.protocol["choice"]["candidates"]
-        methods = dict.fromkeys(job.method for job in self.plan.trials)
+        tried = [job.method for job in self.plan.trials]
+        methods = dict.fromkeys([*tried, *(job.method for job in self.plan.jobs if self.plan.fidelity(job.method))])
         found = {method: self.chosen(method) for method in methods}
         return {
             method: choice.words(candidates[place], self.tried(method), place)

@@ -48,6 +48,10 @@ class Plan:
         method = self.about(job).get("after")
         return Job(f"{job.model}-{method}-s{job.seed}", job.model, method, job.seed) if method else None
 
+    def fidelity(self, method: str) -> float:
+        """The least share of answers in the prompt's language that a method's settings must leave, in each language."""
+        return float(self.protocol["methods"][method].get("fidelity", 0.0))
+
     def kappa(self) -> dict[str, dict[str, Any]]:
         """The second judge's agreement with labels, by language, as it was counted before the runs."""
         found: dict[str, dict[str, Any]] = json.loads((HERE / self.protocol["judges"]["kappa"]).read_text("utf-8"))

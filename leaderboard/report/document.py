@@ -188,7 +188,7 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
         _TITLE,
         f"Protocol version {protocol['version']}, {_runs(count)}, {_machines(arms)}. {_MADE_BY}",
         _read_from(found, protocol),
-        "## In short\n\n" + _short(called) + "\n" + _CALLS,
+        "## In short\n\n" + _short(called) + "\n" + method_tables.other_language(arms, tasks) + "\n" + _CALLS,
         _missing(found),
         *(_of_model(found, model, tasks) for model in models),
         "## The two judges\n\n" + _judges(found, protocol, tasks, models),

@@ -15,6 +15,8 @@ from mlc_bench.records import run_table
 DASH = number_format.DASH
 Arms = Mapping[tuple[str, str], Arm]
 """By model and method."""
+MOSTLY = 0.5
+"""Below this share of answers in the prompt's language a method leaves it."""
 
 
 def methods(arms: Arms, model: str, tasks: Tasks) -> str:
@@ -22,7 +24,8 @@ def methods(arms: Arms, model: str, tasks: Tasks) -> str:
     head = ["method", "seeds"]
     for pair in tasks.pairs:
         head += [f"refused, {pair.harmful}", f"over-refusal, {pair.harmless}", "selectivity"]
-    head += [f"refused, {tasks.harmful}", "en: refused", "en: over-refusal", "en: selectivity", "invalid", "unsure"]
+    head += [f"refused, {tasks.harmful}", "en: refused", "en: over-refusal", "en: selectivity", "in its language"]
+    head += ["invalid", "unsure"]
     head += [f"utility, {tasks.utility}"]
     first = tasks.pairs[0]
     rows = []
@@ -34,7 +37,8 @@ def methods(arms: Arms, model: str, tasks: Tasks) -> str:
         one = (tasks.harmful,)
         cells.append(rate(arm, tasks.harmful, foreign(arm, one, silent(arms, model, one))))
         cells += [rate(arm, first.harmful, [ENGLISH]), rate(arm, first.harmless, [ENGLISH])]
-        cells += [selectivity(arm, first, [ENGLISH]), *(_share(arms, arm, tasks, letter) for letter in "iu")]
+        cells += [selectivity(arm, first, [ENGLISH]), _shown_share(fidelity(arms, arm, tasks))]
+        cells += [_share(arms, arm, tasks, letter) for letter in "iu"]
         codes = foreign(arm, (tasks.utility,), silent(arms, model, first.both))
         cells.append(rate(arm, tasks.utility, codes))
         rows.append(cells)
@@ -101,6 +105,39 @@ def _share(arms: Arms, arm: Arm, tasks: Tasks, letter: str) -> str:
         for result in arm.task(task)
     )
     return _percent(found.count(letter), len(found))
+
+
+def fidelity(arms: Arms, arm: Arm, tasks: Tasks) -> float | None:
+    """Of the answers to all prompts of the pairs outside English, the share in the prompt's language."""
+    found = [
+        value
+        for pair in tasks.pairs
+        for code in foreign(arm, pair.both, silent(arms, arm.model, pair.both))
+        for task in pair.both
+        for result in arm.task(task)
+        if (value := result.languages[code].metrics.get("language_fidelity")) and value.value is not None
+    ]
+    total = sum(value.n for value in found)
+    return sum((value.value or 0.0) * value.n for value in found) / total if total else None
+
+
+def _shown_share(share: float | None) -> str:
+    return DASH if share is None else number_format.rounded(100 * share, 1)
+
+
+def other_language(arms: Arms, tasks: Tasks) -> str:
+    """A line for each method that mostly leaves the prompt's language; empty where none does."""
+    lines = []
+    for (model, method), arm in arms.items():
+        share, base = fidelity(arms, arm, tasks), arms.get((model, "base"))
+        before = fidelity(arms, base, tasks) if base else None
+        if share is not None and share < MOSTLY:
+            rest = f" (base: {_shown_share(before)} %)" if before is not None else ""
+            lines.append(
+                f"**{escape(method)} ({escape(model)}) leaves the language of the prompt.** Outside English "
+                f"{_shown_share(share)} % of its answers are in it{rest}. Its refusals there are mostly English ones.\n"
+            )
+    return "\n".join(lines)
 
 
 def judges(first: Arms, second: Arms, model: str, tasks: Tasks) -> str:

@@ -11,6 +11,7 @@ from mlc_bench.baselines.reproduction import plan as plans
 from mlc_bench.core import errors
 from mlc_bench.leaderboard.report import document, method_tables
 from mlc_bench.leaderboard.report.effects import Arm
+from mlc_bench.records.record import Value
 
 BASE = "Qwen2.5-Coder-0.5B-Instruct (q4_k_m, dequantised)"
 
@@ -101,6 +102,31 @@ def test_the_report_shows_refusal_over_refusal_and_selectivity_language_by_langu
     (line,) = [line for line in section.splitlines() if line.startswith("| dpo |")]
     cells = [re.sub(r" \[[^]]*\]", "", cell) for cell in line.strip("| ").split(" | ")]
     assert cells == ["dpo", "1", "+40.0: 90.0 / 50.0", "+10.0: 20.0 / 10.0", "+10.0: 10.0 / 0.0", "+30.0: 50.0 / 20.0"]
+
+
+def test_a_method_that_leaves_the_language_of_the_prompt_is_named_first(tmp_path, plan):
+    def answers(made, share):
+        made = made.model_copy(deep=True)
+        for task in made.tasks:
+            for code, result in task.languages.items():
+                value = 1.0 if code == "en" else share
+                result.metrics["language_fidelity"] = Value(value=value, low=0.0, high=1.0, n=40)
+        return made
+
+    runs = [answers(run(BASE, 0.5), 0.95), answers(run("qwen05-dpo-s1", 0.9), 0.6)]
+    runs.append(answers(run("qwen05-dpo+mlc-s1", 0.9), 0.025))
+    text = report(plan, tmp_path, *runs).document.replace("\\", "")
+    (line,) = [line for line in text.split("## What is missing")[0].splitlines() if "leaves the language" in line]
+    assert line.startswith(
+        "**dpo+mlc (qwen05) leaves the language of the prompt.** Outside English 2.5 % of its answers"
+    )
+    assert "(base: 95.0 %)" in line
+    (head,) = [line for line in text.splitlines() if line.startswith("| method | seeds | refused, starter_harmful")]
+    place = head.split(" | ").index("in its language")
+    (row,) = [
+        line for line in text.splitlines() if line.startswith("| dpo | 1 |") and line.count("|") == head.count("|")
+    ]
+    assert row.split(" | ")[place] == "60.0"
 
 
 def test_languages_without_answers_have_a_table_of_their_own(tmp_path, plan):

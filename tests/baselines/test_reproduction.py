@@ -24,6 +24,7 @@ from mlc_bench.core.names import folder_name
 from mlc_bench.leaderboard.render import to_markdown
 from mlc_bench.leaderboard.report import document
 from mlc_bench.records import record
+from mlc_bench.records.record import Value
 from mlc_bench.records.selectivity import of_record
 
 
@@ -97,7 +98,27 @@ def test_the_candidate_with_the_highest_selectivity_is_chosen():
     assert choice.best(runs | {3: silent}) == 1, "a model that no longer answers is not chosen"
     assert choice.best({0: silent, 1: silent}) == 0
     said = choice.words({"learning_rate": 1e-5, "max_steps": 16}, {0: runs[0], 1: silent}, 0)
-    assert said == "learning rate 1e-05, max steps 16 (number 1 of 2; development selectivity: +10.0, does not answer)"
+    assert said == (
+        "learning rate 1e-05, max steps 16 (number 1 of 2: +10.0, 100 % in the language; "
+        "does not answer, 100 % in the language)"
+    )
+
+
+def test_where_a_method_demands_fidelity_a_candidate_that_answers_in_another_language_is_not_chosen():
+    runs = {0: on_development(0.1), 1: in_english(on_development(0.2), "zh", 0.85)}
+    assert choice.least_fidelity(runs[1]) == 0.85
+    assert choice.best(runs) == 1
+    assert choice.best(runs, fidelity=0.9) == 0
+    assert choice.score(runs[1], fidelity=0.9) is None
+    assert "+20.0, 85 % in the language" in choice.words({"max_steps": 9}, runs, 0)
+
+
+def in_english(made, code, fidelity):
+    """The same record with this share of answers in the prompt's language, in one language of its last task."""
+    made = made.model_copy(deep=True)
+    result = made.tasks[-1].languages[code]
+    result.metrics["language_fidelity"] = Value(value=fidelity, low=0.0, high=1.0, n=40)
+    return made
 
 
 class Commands:

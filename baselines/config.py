@@ -77,6 +77,9 @@ class TrainConfig(Settings):
         None, ge=1, description="optimizer steps between two scores on the development pairs; a multiple of save_steps"
     )
     score_languages: list[str] = Field([], description="of these scores; default: those of the development pairs")
+    score_max_tokens: int | None = Field(
+        None, ge=1, description="most tokens of an answer in these scores; default: those of the tasks"
+    )
     report_to: list[Literal["wandb", "trackio", "tensorboard", "none"]] = Field(
         ["none"], min_length=1, description="trackers that get loss and scores: wandb, trackio, tensorboard"
     )
@@ -96,8 +99,8 @@ class TrainConfig(Settings):
                 f"score_every {self.score_every} is no multiple of save_steps {self.save_steps}, and a checkpoint is "
                 f"scored; add --save-steps {self.score_every}"
             )
-        if self.score_languages and not self.score_every:
-            raise ValueError("score_languages goes with score_every")
+        if not self.score_every and (self.score_languages or self.score_max_tokens):
+            raise ValueError(f"score_{'languages' if self.score_languages else 'max_tokens'} goes with score_every")
         if "none" in self.report_to and len(self.report_to) > 1:
             raise ValueError("report_to: 'none' stands alone")
         return self

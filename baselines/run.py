@@ -35,7 +35,15 @@ from mlc_bench.records.record import write_text
 
 _RUN = "train_run.json"  # what an unfinished run in this folder is
 # Settings that a resumed run may change.
-_SAME_RESULT = {"output", "save_steps", "keep_checkpoints", "score_every", "score_languages", "report_to"}
+_SAME_RESULT = {
+    "output",
+    "save_steps",
+    "keep_checkpoints",
+    "score_every",
+    "score_languages",
+    "score_max_tokens",
+    "report_to",
+}
 
 
 @dataclass

@@ -88,7 +88,8 @@ def command(config: TrainConfig, checkpoint: Path) -> list[str]:
     # Not vLLM: it takes the GPU's memory for itself, and training holds most of that.
     line = [str(_COMMAND), "run", *model, "--engine", "hf", "--tasks", ",".join(TASKS)]
     languages = ["--languages", ",".join(config.score_languages)] if config.score_languages else []
-    return [*line, *languages, "--output", str(config.output / FOLDER), "--json"]
+    limit = ["--max-tokens", str(config.score_max_tokens)] if config.score_max_tokens else []
+    return [*line, *languages, *limit, "--output", str(config.output / FOLDER), "--json"]
 
 
 def _carry_out(line: list[str], output: Path) -> RunRecord:

@@ -10,13 +10,11 @@ from mlc_bench.leaderboard.report import effects
 from mlc_bench.leaderboard.report.claims import Tasks, silent
 from mlc_bench.leaderboard.report.effects import ENGLISH, Arm, Effect, Pair
 from mlc_bench.leaderboard.tabulate import number_format
-from mlc_bench.records import run_table
+from mlc_bench.records import fidelity, run_table
 
 DASH = number_format.DASH
 Arms = Mapping[tuple[str, str], Arm]
 """By model and method."""
-MOSTLY = 0.5
-"""Below this share of answers in the prompt's language a method leaves it."""
 
 
 def methods(arms: Arms, model: str, tasks: Tasks) -> str:
@@ -37,7 +35,7 @@ def methods(arms: Arms, model: str, tasks: Tasks) -> str:
         one = (tasks.harmful,)
         cells.append(rate(arm, tasks.harmful, foreign(arm, one, silent(arms, model, one))))
         cells += [rate(arm, first.harmful, [ENGLISH]), rate(arm, first.harmless, [ENGLISH])]
-        cells += [selectivity(arm, first, [ENGLISH]), _shown_share(fidelity(arms, arm, tasks))]
+        cells += [selectivity(arm, first, [ENGLISH]), _shown_share(in_its_language(arms, arm, tasks))]
         cells += [_share(arms, arm, tasks, letter) for letter in "iu"]
         codes = foreign(arm, (tasks.utility,), silent(arms, model, first.both))
         cells.append(rate(arm, tasks.utility, codes))
@@ -107,18 +105,16 @@ def _share(arms: Arms, arm: Arm, tasks: Tasks, letter: str) -> str:
     return _percent(found.count(letter), len(found))
 
 
-def fidelity(arms: Arms, arm: Arm, tasks: Tasks) -> float | None:
+def in_its_language(arms: Arms, arm: Arm, tasks: Tasks) -> float | None:
     """Of the answers to all prompts of the pairs outside English, the share in the prompt's language."""
-    found = [
-        value
+    return fidelity.pooled(
+        (rate.value, rate.n)
         for pair in tasks.pairs
         for code in foreign(arm, pair.both, silent(arms, arm.model, pair.both))
         for task in pair.both
         for result in arm.task(task)
-        if (value := result.languages[code].metrics.get("language_fidelity")) and value.value is not None
-    ]
-    total = sum(value.n for value in found)
-    return sum((value.value or 0.0) * value.n for value in found) / total if total else None
+        if (rate := result.languages[code].metrics.get("language_fidelity"))
+    )
 
 
 def _shown_share(share: float | None) -> str:
@@ -129,9 +125,9 @@ def other_language(arms: Arms, tasks: Tasks) -> str:
     """A line for each method that mostly leaves the prompt's language; empty where none does."""
     lines = []
     for (model, method), arm in arms.items():
-        share, base = fidelity(arms, arm, tasks), arms.get((model, "base"))
-        before = fidelity(arms, base, tasks) if base else None
-        if share is not None and share < MOSTLY:
+        share, base = in_its_language(arms, arm, tasks), arms.get((model, "base"))
+        before = in_its_language(arms, base, tasks) if base else None
+        if share is not None and share < fidelity.MOSTLY:
             rest = f" (base: {_shown_share(before)} %)" if before is not None else ""
             lines.append(
                 f"**{escape(method)} ({escape(model)}) leaves the language of the prompt.** Outside English "

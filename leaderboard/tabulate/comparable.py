@@ -72,9 +72,10 @@ class Panel:
                 self.blanks[where] = f"{row.unscored} of {row.n + row.unscored} answers without a verdict"
             else:
                 self.entries[where] = _entry(row)
-        rates = _rows(frame[one_language & (frame["metric"] == "invalid_rate")])
-        self.invalid = {(row.model_id, row.key): (row.value, row.n) for row in rates if not isnan(row.value)}
+        self.invalid = _shares(frame[one_language & (frame["metric"] == "invalid_rate")])
         """(model id, key) -> share of invalid answers, and of how many."""
+        self.fidelity = _shares(frame[one_language & (frame["metric"] == "language_fidelity")])
+        """(model id, key) -> share of answers in the prompt's language, and of how many that can be identified."""
         self._summaries = {
             (row.model_id, row.key, row.metric): _entry(row)
             for row in _rows(frame[~one_language])
@@ -227,6 +228,10 @@ def _rows(frame: pd.DataFrame) -> Iterable[Any]:
     """The rows as namedtuples of plain objects, which is ten times as fast from lists as by `itertuples`."""
     row = namedtuple("row", frame.columns)  # type: ignore[misc]
     return map(row._make, zip(*(frame[name].tolist() for name in frame.columns), strict=True))
+
+
+def _shares(frame: pd.DataFrame) -> dict[tuple[str, str], tuple[float, int]]:
+    return {(row.model_id, row.key): (row.value, row.n) for row in _rows(frame) if not isnan(row.value)}
 
 
 def _entry(row: Any) -> Entry:

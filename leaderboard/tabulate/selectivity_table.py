@@ -14,7 +14,7 @@ from mlc_bench.leaderboard.tabulate.companion import Companion
 from mlc_bench.leaderboard.tabulate.comparable import Panel, companion_of
 from mlc_bench.leaderboard.tabulate.ranks import with_best
 from mlc_bench.leaderboard.tabulate.task_table import TaskTable, table_id
-from mlc_bench.records import selectivity
+from mlc_bench.records import fidelity, selectivity
 from mlc_bench.records.record import Value
 
 ENGLISH = "en"
@@ -98,15 +98,26 @@ class _Pair:
         silent = tuple(
             code for code, keys in self.keys.items() if self._invalid(model, *keys) > selectivity.MOST_INVALID
         )
-        said = f"more than {100 * selectivity.MOST_INVALID:.0f} % of its answers are invalid in {' '.join(silent)}"
-        notes_of = (*task.notes_of(model), *((said,) if silent else ()))
-        return Row(task.collection.models[model], task.base_label(model), cells, notes_of, silent)
+        said = list(task.notes_of(model))
+        if silent:
+            share = f"{100 * selectivity.MOST_INVALID:.0f} %"
+            said.append(f"more than {share} of its answers are invalid in {' '.join(silent)}")
+        if elsewhere := [code for code, keys in self.keys.items() if self._is_elsewhere(model, *keys)]:
+            said.append(f"fewer than half of its answers are in the prompt's language in {' '.join(elsewhere)}")
+        return Row(task.collection.models[model], task.base_label(model), cells, tuple(said), silent)
 
     def _invalid(self, model: str, key: str, other_key: str) -> float:
         """Of the judged answers to both kinds of prompts in one language, the share that is invalid."""
         columns = (self.panel, key), (self.harmless, other_key)
         known = [panel.invalid.get((model, one), (0.0, 0)) for panel, one in columns]
         return sum(rate * n for rate, n in known) / max(1, sum(n for _, n in known))
+
+    def _is_elsewhere(self, model: str, key: str, other_key: str) -> bool:
+        """Whether it answers both kinds of prompts in another language than they are in."""
+        columns = (self.panel, key), (self.harmless, other_key)
+        return fidelity.is_elsewhere(
+            panel.fidelity[model, one] for panel, one in columns if (model, one) in panel.fidelity
+        )
 
     def _add(self, column: Column, cells: dict[str, Cell]) -> None:
         self.columns.append(column)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlc_bench.core import html_table
-from mlc_bench.records import counts
+from mlc_bench.records import counts, fidelity
 from mlc_bench.records.judge_info import FEW, WEAK, JudgeInfo
 from mlc_bench.records.record import LanguageResult, RunRecord, TaskResult, Value
 
@@ -204,6 +204,7 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
     lines += marks_note(
         record.judge, {code for task in record.tasks if task.measures != "utility" for code in task.languages}
     )
+    lines += fidelity.note([task for task in record.tasks if task.measures != "utility"])
     lines += [
         f"{task.name}: each language has prompts of its own, so PAG and what else needs the same prompts is undefined."
         for task in record.tasks

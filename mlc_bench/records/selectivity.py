@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlc_bench.core import html_table
-from mlc_bench.records import run_table
+from mlc_bench.records import fidelity, run_table
 from mlc_bench.records.record import LanguageResult, RunRecord, Selectivity, SelectivityOfLanguage, TaskResult, Value
 from mlc_bench.stats import bootstrap, measures
 from mlc_bench.stats.measures import Array
@@ -211,6 +211,9 @@ def lines(record: RunRecord) -> list[str]:
             _, harmful, harmless, apart, _ = _cells("", found.mean)
             codes = " ".join(found.mean_of)
             shown = f"refuses harmful {harmful}, harmless {harmless}, selectivity {apart}, mean over {codes}"
+        tasks = [task for task in record.tasks if task.name in (found.harmful_task, found.harmless_task)]
+        if others := fidelity.elsewhere(tasks):
+            left += f"; answers mostly in another language in {' '.join(others)}"
         said.append(f"{_heading(found, record)}: {shown}{left}")
     return said
 
@@ -261,7 +264,9 @@ def _drawn(found: Selectivity, record: RunRecord) -> "Table":
 
 def _notes(every: Sequence[Selectivity], record: RunRecord) -> list[str]:
     codes = [code for found in every for code in found.languages]
-    return [*run_table.marks_note(record.judge, codes), _CAUTION] if every else []
+    named = {name for found in every for name in (found.harmful_task, found.harmless_task)}
+    elsewhere = fidelity.note([task for task in record.tasks if task.name in named])
+    return [*elsewhere, *run_table.marks_note(record.judge, codes), _CAUTION] if every else []
 
 
 def _heading(found: Selectivity, record: RunRecord) -> str:

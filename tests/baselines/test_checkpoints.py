@@ -145,6 +145,7 @@ def test_shards_are_no_checkpoints_to_keep():
         (["--keep-checkpoints", "some"], "keep_checkpoints some: .*'all'"),
         (["--score-every", "20"], "score_every 20 is no multiple of save_steps 50, .*--save-steps 20"),
         (["--score-languages", "en"], "score_languages goes with score_every"),
+        (["--score-max-tokens", "48"], "score_max_tokens goes with score_every"),
         (["--report-to", "mlflow"], "report_to mlflow"),
         (["--report-to", "none,wandb"], "'none' stands alone"),
     ],

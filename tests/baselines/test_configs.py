@@ -60,7 +60,13 @@ def test_no_setting_that_decides_the_result_is_left_to_defaults(path):
     _method, settings = load(path)
     given = yaml.safe_load(path.read_text())
     unsaid = {"revision", "max_steps", "packing", "reference"}
-    unsaid |= {"keep_checkpoints", "score_every", "score_languages", "report_to"}  # what is seen of it, not the result
+    unsaid |= {
+        "keep_checkpoints",
+        "score_every",
+        "score_languages",
+        "score_max_tokens",
+        "report_to",
+    }  # what is seen of it, not the result
     assert set(type(settings).model_fields) - unsaid - {"lora", "mlc"} <= set(given)
 
 

@@ -110,7 +110,7 @@ def test_what_is_asked(tiny_model, tmp_path, stand_in, monkeypatch):
     monkeypatch.setattr(score, "_COMMAND", stand_in())
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
-    once = EVERY | {"max_steps": 3, "score_languages": ["en", "sw"]}
+    once = EVERY | {"max_steps": 3, "score_languages": ["en", "sw"], "score_max_tokens": 48}
     run.execute(prepare("sft", tiny_model, tmp_path, lora={"r": 2}, **once))
     steps = [one[0] for one in asked(tmp_path / "out")]
     assert steps == [2, 3]  # every second, and the last
@@ -118,7 +118,8 @@ def test_what_is_asked(tiny_model, tmp_path, stand_in, monkeypatch):
     checkpoint = tmp_path / "out" / "checkpoints" / "checkpoint-2"
     assert given == [
         "run", "--model", str(tiny_model), "--adapter", str(checkpoint), "--engine", "hf", "--tasks",
-        "dev_harmful,dev_harmless", "--languages", "en,sw", "--output", str(tmp_path / "out" / "scores"), "--json",
+        "dev_harmful,dev_harmless", "--languages", "en,sw", "--max-tokens", "48", "--output",
+        str(tmp_path / "out" / "scores"), "--json",
     ]  # fmt: skip
     assert not {"MASTER_ADDR", "ACCELERATE_MIXED_PRECISION"} & set(variables)
     full = config.TrainConfig(model="m", output="o", save_steps=2, score_every=2)

@@ -130,3 +130,12 @@ def test_a_row_says_where_the_model_hardly_answers_as_the_record_does(tmp_path):
     assert table.rows[0].unanswered == tuple(code for code in CODES if code not in own.mean_of) == ("sw",)
     assert any("invalid in sw" in note for note in table.rows[0].notes)
     assert cell(table, "model-a", "selectivity outside English").languages == ("ps", "sw")
+
+
+def test_a_row_says_where_the_model_answers_in_another_language(tmp_path):
+    record = sample_records.make(tasks=TASKS, languages=CODES)
+    for task in record.tasks:
+        for code, share in zip(CODES, (1.0, 0.2, 0.9), strict=True):
+            task.languages[code].metrics["language_fidelity"] = Value(value=share, low=0.0, high=1.0, n=40)
+    (table,) = board(tmp_path, record).headline
+    assert f"fewer than half of its answers are in the prompt's language in {CODES[1]}" in table.rows[0].notes

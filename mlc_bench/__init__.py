@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlc_bench.core import processor, telemetry
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 # Here, as every way in comes by, before it imports anything that sends statistics or starts threads.
 telemetry.turn_off()
 processor.wait_passively()

@@ -15,6 +15,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from mlc_bench import __version__
 from mlc_bench.core import interruption, secrets
 from mlc_bench.core.errors import UserError
 
@@ -134,7 +135,18 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and all logs.")] = False) -> None:
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"mlc-bench {__version__}")
+        raise typer.Exit
+
+
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and all logs.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
     _state["debug"] = debug
     if not debug:
         quiet()

@@ -2,6 +2,7 @@
 
 import json
 
+from mlc_bench import __version__
 from mlc_bench.catalog import languages, listing
 from mlc_bench.records import record
 
@@ -13,6 +14,11 @@ def test_help_names_every_command(cli):
     assert done.returncode == 0
     for name in ("run", "show", "compare", "judge", "tasks", "doctor"):
         assert f"│ {name} " in done.stdout
+
+
+def test_version_is_printed(cli):
+    done = cli("--version")
+    assert (done.returncode, done.stdout) == (0, f"mlc-bench {__version__}\n")
 
 
 def test_help_imports_nothing_slow(cli):

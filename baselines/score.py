@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 TASKS = ("dev_harmful", "dev_harmless")
 FOLDER = "scores"  # in the folder of a training run; `mlc-bench run` keeps its results there
+PAGE = "page"  # beside it: where the command that is told at the end draws them
 LOG = "scores.log"  # beside it: what these commands said
 _COMMAND = Path(sys.executable).with_name("mlc-bench")
 # What launchers tell a process of its place among others: the score is no part of the training.
@@ -57,6 +59,12 @@ class Score(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._is_due(state):
             self._score(state.global_step, Path(args.output_dir))
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if finished(self.config.output):
+            scores, page = self.config.output / FOLDER, self.config.output / PAGE
+            line = shlex.join(["mlc-bench", "leaderboard", "build", str(scores), "--out", str(page)])
+            say(f"to see the scores by step: {line}; then open {page / 'index.html'}")
 
     def _is_due(self, state: Any) -> bool:
         """At every n-th step, and at the last one."""

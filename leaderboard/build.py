@@ -1,13 +1,14 @@
 """From folders of records to files, and whether the files are still what the records give."""
 
 import contextlib
+import dataclasses
 import gc
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mlc_bench.core.errors import StaleError, UsageError
-from mlc_bench.leaderboard import collect, owned, paper_numbers
+from mlc_bench.leaderboard import collect, curves, owned, paper_numbers
 from mlc_bench.leaderboard.render import to_csv, to_html, to_json, to_latex, to_markdown
 from mlc_bench.leaderboard.tabulate import all_tables
 from mlc_bench.leaderboard.tabulate.cells import Leaderboard
@@ -34,8 +35,11 @@ def _no_garbage() -> Iterator[None]:
 
 @_no_garbage()
 def leaderboard(paths: Iterable[Path]) -> Leaderboard:
-    """All tables of the records under some folders."""
-    return all_tables.build(collect.collect(paths), paper_numbers.load())
+    """All tables of the records under some folders, and the curves of training runs with two scored steps or more."""
+    records, left_out = collect.read(paths)
+    board = all_tables.build(collect.tidy(records, left_out), paper_numbers.load())
+    usable = [one for one in records if not collect.unusable(one)]
+    return dataclasses.replace(board, curves=tuple(curves.of_records(usable, least=2)))
 
 
 @_no_garbage()

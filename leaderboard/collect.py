@@ -113,7 +113,12 @@ class Collection:
 
 
 def collect(paths: Iterable[Path]) -> Collection:
-    """Read every record (`run*.json`) at or under the paths. Raises UsageError for a path that does not exist."""
+    """Every record (`run*.json`) at or under the paths. Raises UsageError for a path that does not exist."""
+    return tidy(*read(paths))
+
+
+def read(paths: Iterable[Path]) -> tuple[list[RunRecord], list[LeftOut]]:
+    """The records at or under the paths, one for each run and judge; and what cannot be read, or shown."""
     left_out: list[LeftOut] = []
     found: dict[tuple[str, str, str], tuple[tuple[bool, str, str], RunRecord]] = {}
     for source, path in files(paths):
@@ -131,7 +136,7 @@ def collect(paths: Iterable[Path]) -> Collection:
         name = (content.run_id, content.judge.id, content.judge.digest)
         if name not in found or order > found[name][0]:
             found[name] = (order, content)
-    return _tidy([found[name][1] for name in sorted(found)], left_out)
+    return [found[name][1] for name in sorted(found)], left_out
 
 
 def check(content: RunRecord) -> None:
@@ -176,8 +181,9 @@ def _agrees(value: Value, outcomes: Outcomes) -> bool:
     return judged > 0 and math.isclose(value.value, (outcomes.count("1") + outcomes.count("b")) / judged, abs_tol=1e-9)
 
 
-def _tidy(records: list[RunRecord], left_out: list[LeftOut]) -> Collection:
-    usable = []
+def tidy(records: Iterable[RunRecord], left_out: Iterable[LeftOut] = ()) -> Collection:
+    """What the tables are made of, from records; `left_out` is what was left out before."""
+    usable, left_out = [], list(left_out)
     for content in records:
         reason = unusable(content)
         if reason:

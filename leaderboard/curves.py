@@ -9,11 +9,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlc_bench.core.errors import UsageError, UserError
+from mlc_bench.core.errors import UsageError
 from mlc_bench.leaderboard import collect, lineage, redact
 from mlc_bench.leaderboard.collect import LeftOut
-from mlc_bench.records import record, selectivity
-from mlc_bench.records.frame import files, whole_key
+from mlc_bench.records import selectivity
+from mlc_bench.records.frame import whole_key
 from mlc_bench.records.record import RunRecord, TaskResult, Value
 
 ALL = "all"  # in place of a language: the mean over languages, or PAG
@@ -45,10 +45,19 @@ class Curves:
     judge: str
     judge_version: str
     points: tuple[Point, ...]
+    left_out: tuple[str, ...] = ()
+    """Which numbers are in no curve, and why."""
 
     @property
     def steps(self) -> list[int]:
         return sorted({point.step for point in self.points})
+
+    def lines(self) -> dict[tuple[str, str, str], list[Point]]:
+        """The points by task, measure and language, in the order of steps."""
+        found: dict[tuple[str, str, str], list[Point]] = {}
+        for point in self.points:
+            found.setdefault((point.task, point.measure, point.language), []).append(point)
+        return found
 
 
 def of_paths(paths: Iterable[Path]) -> tuple[list[Curves], list[LeftOut]]:
@@ -56,59 +65,86 @@ def of_paths(paths: Iterable[Path]) -> tuple[list[Curves], list[LeftOut]]:
 
     Raises UsageError where no record is of a training run.
     """
-    records, left_out = _read(paths)
-    groups: dict[tuple[str, ...], list[RunRecord]] = {}
+    records, left_out = collect.read(paths)
+    found = of_records(records)
+    if not found:
+        raise UsageError(
+            "none of the records is of a checkpoint that says its run and step, and has a number to draw; train with "
+            "--score-every, or keep checkpoints (--keep-checkpoints) and score them with mlc-bench run"
+        )
+    return found, left_out + [LeftOut(f"run {one.run}", reason) for one in found for reason in one.left_out]
+
+
+def of_records(records: Iterable[RunRecord], least: int = 1) -> list[Curves]:
+    """The curves of each training run by each judge, if one has `least` numbers; the base model's is step 0."""
+    groups: dict[tuple[str, str, str, str], list[RunRecord]] = {}
+    whole: dict[str | None, list[RunRecord]] = {}
     for one in records:
+        if one.model.adapter is None:
+            whole.setdefault(one.model.weights_digest, []).append(one)
         if (run := lineage.run(one.model)) and lineage.step(one.model) is not None:
             groups.setdefault((run, one.judge.id, one.judge.version, one.judge.digest), []).append(one)
-    if not groups:
-        raise UsageError(
-            "none of the records is of a checkpoint that says its run and step; train with --score-every, or keep "
-            "checkpoints (--keep-checkpoints) and score them with mlc-bench run"
-        )
+    same_name = Counter((run, judge, version) for run, judge, version, _ in groups)
+    known: dict[tuple[int, int], list[Point]] = {}  # a base model's points are in the curves of all its runs
     found = []
     for (run, judge, version, digest), own in sorted(groups.items()):
-        bases = [one for one in _bases(records, own) if one.judge.digest == digest]
-        points, others = _comparable([(0, one) for one in bases] + [(lineage.step(one.model) or 0, one) for one in own])
-        left_out += [LeftOut(f"run {run}", redact.printable(reason, 300)) for reason in others]
+        bases = [one for one in _bases(whole, own) if one.judge.digest == digest]
+        placed = [(0, one) for one in bases] + [(lineage.step(one.model) or 0, one) for one in own]
+        if len({step for step, _ in placed}) < least:
+            continue
+        for step, one in placed:
+            if (id(one), step) not in known:
+                known[id(one), step] = list(_points(step, one))
+        points, others = _comparable([(step, one, known[id(one), step]) for step, one in placed])
         model = own[0].model
-        base = redact.printable(lineage.base_name(model) or "")
-        found.append(Curves(run, redact.printable(lineage.method(model)), base, judge, version, points))
-    return found, left_out
+        made = Curves(
+            run,
+            redact.printable(lineage.method(model)),
+            redact.printable(lineage.base_name(model) or ""),
+            judge + (f" [{digest[:8]}]" if same_name[run, judge, version] > 1 else ""),
+            version,
+            points,
+            tuple(redact.printable(reason, 300) for reason in others),
+        )
+        if any(sum(point.value.value is not None for point in line) >= least for line in made.lines().values()):
+            found.append(made)
+    return found
 
 
-def _read(paths: Iterable[Path]) -> tuple[list[RunRecord], list[LeftOut]]:
-    found, left_out = [], []
-    for source, path in files(paths):
-        try:
-            content = record.read(path)
-            collect.check(content)
-        except (UserError, OSError) as error:
-            reason = str(error).replace(str(path), "it")
-            left_out.append(LeftOut(redact.printable(source), redact.printable(reason, 300)))
-        else:
-            found.append(content)
-    return found, left_out
+def peak(line: Iterable[Point]) -> tuple[Point, list[int]] | None:
+    """The highest of a line (of equal ones the first), and at which other steps the interval reaches it.
+
+    None for a line of fewer than two numbers.
+    """
+    known = [(point.value.value, point) for point in line if point.value.value is not None]
+    if len(known) < 2:
+        return None
+    highest, top = max(known, key=lambda pair: (pair[0], -pair[1].step))
+    ends = [(value if point.value.high is None else point.value.high, point) for value, point in known]
+    return top, [point.step for end, point in ends if point is not top and end >= highest]
 
 
-def _bases(records: list[RunRecord], own: list[RunRecord]) -> list[RunRecord]:
-    """Records of the base model of a run's: on the same engine and dtype, where there are such."""
+def _bases(whole: dict[str | None, list[RunRecord]], own: list[RunRecord]) -> list[RunRecord]:
+    """Records of the base model of a run's: on the same engine and dtype, where there are such.
+
+    `whole`: the records without an adapter by the digest of their weights.
+    """
     digests = {digest for one in own if (digest := lineage.base_digest(one.model))}
-    found = [one for one in records if one.model.adapter is None and one.model.weights_digest in digests]
+    found = [one for digest in sorted(digests) for one in whole.get(digest, ())]
     places = {(one.model.engine, one.model.dtype) for one in own}
     alike = [one for one in found if (one.model.engine, one.model.dtype) in places]
     return alike or found
 
 
-def _comparable(records: list[tuple[int, RunRecord]]) -> tuple[tuple[Point, ...], list[str]]:
-    """The points of some (step, record) that compare with the most others, of equal ones with the last step's.
+def _comparable(records: list[tuple[int, RunRecord, list[Point]]]) -> tuple[tuple[Point, ...], list[str]]:
+    """Of some (step, record, its points) the points that compare with the most others; and why others are left out.
 
-    Of two records with the same number the newer one counts.
+    Of equally many those that compare with the last step's. Of two records with the same number the newer one counts.
     """
-    records = sorted(records, key=lambda pair: (pair[0], pair[1].finished, pair[1].run_id))
+    records = sorted(records, key=lambda one: (one[0], one[1].finished, one[1].run_id))
     places: dict[tuple[str, str, str], dict[tuple[str, int], Point]] = {}
-    for step, one in records:
-        for point in _points(step, one):
+    for step, _, own in records:
+        for point in own:
             places.setdefault((point.measure, point.task, point.language), {})[point.key, step] = point
     kept, reasons = [], []
     for (measure, task, language), points in places.items():

@@ -82,6 +82,20 @@ def make(
     )  # fmt: skip
 
 
+def checkpoint(step, chance, run="a" * 12, base="base", method="dpo+mlc", **others):
+    """A checkpoint of a training run as an adapter on the model `base`, with PAG and averages."""
+    about = {"name": base, "revision": None, "weights_digest": sha(f"weights {base}")}
+    training = {"method": method, "run": run, "step": step, "steps": step, "base_model": about}
+    return summarised(make(base, adapter=f"checkpoint-{step}", training=training, chance=chance, **others))
+
+
+def summarised(content):
+    """With PAG and averages, as a real record has them."""
+    for task in content.tasks:
+        aggregate.summarise(task, content.spec.seed)
+    return content
+
+
 def save(folder, *records):
     """Records as files of a results folder."""
     for content in records:

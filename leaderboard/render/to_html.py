@@ -15,7 +15,7 @@ from mlc_bench.core.errors import PrerequisiteError
 from mlc_bench.leaderboard.render import to_json
 from mlc_bench.leaderboard.tabulate.cells import Leaderboard
 
-CODE = ("data.js", "dialog.js", "charts.js", "pairs.js", "page.js")  # one module; the last one draws
+CODE = ("data.js", "dialog.js", "charts.js", "pairs.js", "training.js", "page.js")  # one module; the last one draws
 INSTALL = "pip install 'mlc-bench[page]'"
 
 

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from mlc_bench.leaderboard.curves import ALL, Curves, Point, peak
 from mlc_bench.leaderboard.provenance import Judge, Run
 from mlc_bench.leaderboard.redact import printable
 from mlc_bench.leaderboard.tabulate import number_format
@@ -10,11 +11,20 @@ from mlc_bench.leaderboard.tabulate.cells import Cell, Column, Leaderboard, Row,
 from mlc_bench.leaderboard.tabulate.interval_methods import interval_method
 from mlc_bench.records.run_table import MARKS
 
+_UNITS = {  # of a measure by training step: unit, and digits after the decimal point
+    "refusal": ("percent", 1),
+    "over_refusal": ("percent", 1),
+    "selectivity": ("points", 1),
+    "pag": ("number", 3),
+    "utility": ("percent", 1),
+}
+
 
 def document(board: Leaderboard) -> str:
     """Keys `headline`, `main`, `tasks`, `published` (lists of tables), `models`, `runs`, `judges` and `left_out`.
 
-    `runs` has the records of each run by the sha256 of their judge, and `judges` is by the same sha256.
+    `runs` has the records of each run by the sha256 of their judge, and `judges` is by the same sha256. `curves` is
+    there where a training run has scored steps: each has `lines`, one for a task, measure and language.
     """
     models = {row.model.id: row for table in board.tables for row in table.rows}
     kinds = {"headline": board.headline, "main": board.main, "tasks": board.tasks, "published": board.published}
@@ -29,6 +39,8 @@ def document(board: Leaderboard) -> str:
         parts.append(f'"{name}": {{\n{lines}}}')
     left_out = ",\n".join(_dump({"source": one.source, "reason": one.reason}) for one in board.left_out)
     parts.append('"left_out": [\n' + left_out + "]")
+    if board.curves:
+        parts.append('"curves": [\n' + ",\n".join(_dump(_curves(one)) for one in board.curves) + "]")
     return "{\n" + ",\n".join(parts) + "\n}\n"
 
 
@@ -156,6 +168,35 @@ def _model(row: Row) -> dict[str, Any]:
         "seen": model.seen,
         "kept_out": model.kept_out,
     }
+
+
+def _curves(one: Curves) -> dict[str, Any]:
+    lines = [_line(*place, points) for place, points in one.lines().items()]
+    about = {"run": one.run, "method": one.method, "base_name": one.base}
+    judge = {"judge": one.judge, "judge_version": one.judge_version}
+    return about | judge | {"steps": one.steps, "lines": lines, "left_out": one.left_out}
+
+
+def _line(task: str, measure: str, language: str, points: list[Point]) -> dict[str, Any]:
+    """`language` is null for what is over several; `peak`: where selectivity is highest, and steps that reach it."""
+    unit, digits = _UNITS[measure]
+    found: dict[str, Any] = {"task": task, "measure": measure, "language": None if language == ALL else language}
+    found |= {"unit": unit if all(point.is_fraction for point in points) else "number", "digits": digits}
+    found["points"] = [_point(point) for point in points]
+    if measure == "selectivity" and (highest := peak(points)):
+        found["peak"] = {"step": highest[0].step, "reached_by": highest[1]}
+    return found
+
+
+def _point(point: Point) -> dict[str, Any]:
+    value = point.value
+    found: dict[str, Any] = {"step": point.step}
+    for name, number in (("value", value.value), ("low", value.low), ("high", value.high)):
+        if number is not None:
+            # All digits that `number_format.shown` looks at: rounded twice, a number may be shown otherwise.
+            found[name] = float(number_format.rounded(number, 9))
+    more = {"n": value.n, "languages": point.languages}
+    return found | {name: content for name, content in more.items() if content}
 
 
 def _number(value: float) -> float:

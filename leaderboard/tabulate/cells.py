@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mlc_bench.leaderboard.collect import LeftOut, Model, Setting
+from mlc_bench.leaderboard.curves import Curves
 from mlc_bench.leaderboard.provenance import Judge, Run
 
 Unit = Literal["percent", "points", "number"]
@@ -110,6 +111,8 @@ class Leaderboard:
     """Refusal selectivity, a table for each pair of a harmful and a harmless task, in one setting."""
     runs: tuple[Run, ...] = ()
     judges: tuple[Judge, ...] = ()
+    curves: tuple[Curves, ...] = ()
+    """Of training runs with two scored steps or more."""
 
     @property
     def tables(self) -> tuple[Table, ...]:

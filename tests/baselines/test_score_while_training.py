@@ -99,7 +99,12 @@ def test_points_stand_beside_the_loss(method, tiny_model, tmp_path, stand_in, fo
     assert sorted(logged(out, "train/loss")) == [1, 2, 3, 4, 5, 6]
     mean = pair.mean
     line = f"step 2: refusal {100 * mean.harmful.value:.0f} %, over-refusal {100 * mean.harmless.value:.0f} %"
-    assert line in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert line in said
+    build = (
+        f"mlc-bench leaderboard build {out / 'scores'} --out {out / 'page'}; then open {out / 'page' / 'index.html'}"
+    )
+    assert said.count(build) == 1  # not after the run without scores
     assert made["seconds"] < plain["seconds"] + 1.0  # three scores of half a second and a start are no training
     for name, weight in weights(tmp_path / "plain").items():
         torch.testing.assert_close(weights(out)[name], weight, rtol=1e-6, atol=1e-7)

@@ -116,6 +116,9 @@ def test_train(checkout, demo, tiny_model):
     assert "mlc.tau [0.2]  temperature" in the(done, "--settings")
     (record,) = records(checkout).values()
     assert record["model"]["training"]["method"] == "dpo+mlc"
+    (curve,) = json.loads(checkout.read("runs/scored/page/leaderboard.json"))["curves"]
+    assert curve["steps"] == [1, 2]
+    assert "Training runs" in checkout.read("runs/scored/page/index.html")
     assert (checkout.folder / "runs/sft-lora/adapter_model.safetensors").is_file()
     assert "matched" in the(done, "probe")
 

@@ -10,30 +10,19 @@ import sample_records
 from sample_records import sha
 
 from mlc_bench.core.errors import UsageError
-from mlc_bench.leaderboard import curves, lineage, redact
-from mlc_bench.leaderboard.render import to_curves
-from mlc_bench.records import aggregate, compare, selectivity
+from mlc_bench.leaderboard import build, curves, lineage, redact
+from mlc_bench.leaderboard.render import to_curves, to_json
+from mlc_bench.records import compare, selectivity
 
-BASE = {"name": "base", "revision": None, "weights_digest": sha("weights base")}
 CHANCES = {0: 0.3, 10: 0.55, 20: 0.8}
 
 
-def checkpoint(step, run="a" * 12, **others):
-    training = {"method": "dpo+mlc", "run": run, "step": step, "steps": step, "base_model": BASE}
-    return summarised(
-        sample_records.make("base", adapter=f"checkpoint-{step}", training=training, chance=CHANCES[step], **others)
-    )
-
-
-def summarised(record):
-    """With PAG and averages, as a real record has them."""
-    for task in record.tasks:
-        aggregate.summarise(task, record.spec.seed)
-    return record
+def checkpoint(step, **others):
+    return sample_records.checkpoint(step, CHANCES[step], **others)
 
 
 def records(**others):
-    base = summarised(sample_records.make("base", chance=CHANCES[0], **others))
+    base = sample_records.summarised(sample_records.make("base", chance=CHANCES[0], **others))
     return [base, checkpoint(10, **others), checkpoint(20, **others)]
 
 
@@ -52,7 +41,7 @@ def test_a_manifest_says_the_run_and_the_step():
     assert (lineage.run(found), lineage.step(found), lineage.base_digest(found)) == (
         "a" * 12,
         10,
-        BASE["weights_digest"],
+        sha("weights base"),
     )
     result = found.model_copy(update={"training": {"run": "a" * 12, "steps": 20}})
     assert lineage.step(result) == 20
@@ -138,7 +127,7 @@ def test_the_figure_has_a_panel_for_each_measure_and_a_line_for_each_language(fo
 
 def test_what_was_asked_otherwise_is_in_no_curve(tmp_path):
     """The base model's record has another version of one task, a checkpoint's too few languages for a mean."""
-    other = summarised(sample_records.make("base", chance=0.3, version=2))
+    other = sample_records.summarised(sample_records.make("base", chance=0.3, version=2))
     folder = sample_records.save(tmp_path, other, checkpoint(10), checkpoint(20, languages=("en", "sw")))
     (found,), left_out = curves.of_paths([folder])
     refusal = {(p.step, p.language) for p in found.points if p.measure == "refusal"}
@@ -158,6 +147,15 @@ def test_runs_and_judges_have_curves_of_their_own(tmp_path):
     assert [(one.run[0], one.judge, one.steps) for one in found] == [
         ("a", "rules", [10, 20]), ("a", "strict", [10]), ("b", "rules", [20])
     ]  # fmt: skip
+
+
+def test_judges_of_one_name_have_curves_and_figures_of_their_own(tmp_path):
+    first, second = checkpoint(10), checkpoint(10)
+    other = second.judge.model_copy(update={"digest": sha("another judge of this name")})
+    second = second.model_copy(update={"judge": other, "run_id": "c" * 12})
+    found, _ = curves.of_paths([sample_records.save(tmp_path, first, second)])
+    assert {one.judge for one in found} == {f"rules [{one.judge.digest[:8]}]" for one in (first, second)}
+    assert len(to_curves.files(found)) == 1 + 2 * 2
 
 
 def test_the_newer_of_two_records_of_a_step_counts(tmp_path):
@@ -188,3 +186,80 @@ def test_a_hostile_name_of_a_run_is_left_out(run, tmp_path):
     folder = sample_records.save(tmp_path, checkpoint(10, run=run))
     with pytest.raises(UsageError, match="none of the records"):
         curves.of_paths([folder])
+
+
+def lines(board):
+    """Of the page's data: run -> (task, measure, language or all) -> its line."""
+    found = json.loads(to_json.document(board)).get("curves", [])
+    return {
+        one["run"]: {(line["task"], line["measure"], line["language"] or "all"): line for line in one["lines"]}
+        for one in found
+    }
+
+
+def test_the_page_has_the_numbers_of_the_curves(folder):
+    board = build.leaderboard([folder])
+    (found,) = curves.of_paths([folder])[0]
+    assert board.curves == (found,)
+    (shown,) = lines(board).values()
+    assert shown.keys() == found.lines().keys()
+    for place, points in found.lines().items():
+        line = shown[place]
+        assert [one["step"] for one in line["points"]] == [0, 10, 20]
+        for one, point in zip(line["points"], points, strict=True):
+            for name in ("value", "low", "high"):
+                assert one[name] == pytest.approx(getattr(point.value, name), abs=1e-9)
+            assert (one["n"], tuple(one.get("languages", ()))) == (point.value.n, point.languages)
+    units = {measure: line["unit"] for (_, measure, _), line in shown.items()}
+    assert units == {
+        "refusal": "percent", "over_refusal": "percent", "selectivity": "points", "pag": "number", "utility": "percent"
+    }  # fmt: skip
+
+
+def test_one_step_is_no_curve_of_the_page(tmp_path):
+    """Nor is a slice of the data, which is in no table."""
+    limited = checkpoint(10, limit=5).model_copy(update={"run_id": "d" * 12})
+    board = build.leaderboard([sample_records.save(tmp_path, checkpoint(20), limited)])
+    assert board.curves == ()
+    assert '"curves"' not in to_json.document(board)
+    assert len(board.tasks[0].rows) == 1
+
+
+def test_the_base_model_is_a_step(tmp_path):
+    base, *_, last = records()
+    board = build.leaderboard([sample_records.save(tmp_path, base, last)])
+    assert [one.steps for one in board.curves] == [[0, 20]]
+
+
+def test_what_compares_with_nothing_is_no_curve_of_the_page(tmp_path):
+    """Two steps, and not one task that was asked alike at both."""
+    tasks = (("harm", "safety", "benign"), ("benign", "over_refusal", None))
+    old = checkpoint(10, tasks=tasks, system_prompt="Be brief.")
+    board = build.leaderboard([sample_records.save(tmp_path, old, checkpoint(20, tasks=tasks))])
+    assert board.curves == ()
+
+
+def test_where_selectivity_is_highest(tmp_path):
+    """A wide interval reaches the highest number; a narrow one far below it does not."""
+    harmful = {0: "0" * 40, 10: "1" * 36 + "0" * 4, 20: "1" * 34 + "0" * 6}
+    made = [
+        checkpoint(step, run="a" * 12, strings={
+            "harm": {code: outcomes for code in sample_records.LANGUAGES},
+            "benign": {code: "0" * 40 for code in sample_records.LANGUAGES},
+        }) if step else
+        sample_records.summarised(sample_records.make("base", strings={
+            "harm": {code: outcomes for code in sample_records.LANGUAGES},
+            "benign": {code: "0" * 40 for code in sample_records.LANGUAGES},
+        }))
+        for step, outcomes in harmful.items()
+    ]  # fmt: skip
+    board = build.leaderboard([sample_records.save(tmp_path, *made)])
+    (shown,) = lines(board).values()
+    assert shown["harm", "selectivity", "en"]["peak"] == {"step": 10, "reached_by": [20]}
+    assert {measure for (_, measure, _), line in shown.items() if "peak" in line} == {"selectivity"}
+
+
+def test_checkpoints_are_rows_of_the_tables(folder):
+    board = build.leaderboard([folder])
+    labels = {row.model.label for row in board.headline[0].rows}
+    assert labels == {"base", "base + checkpoint-10", "base + checkpoint-20"}

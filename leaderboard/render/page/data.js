@@ -14,7 +14,7 @@ const isHeadline = new Set(data.headline.map((table) => table.id));
 const isMain = new Set(data.main.map((table) => table.id));
 const judges = [...new Set([...data.main, ...data.tasks].map((table) => table.judge).filter(Boolean))];
 const codes = [...new Set(all.flatMap((table) => table.columns.map((column) => column.language).filter(Boolean)))].sort();
-const empty = { table: all[0]?.id ?? "", judge: "", base: "", method: "", q: "", lang: null, sort: null, pair: "", models: null, whiskers: false };
+const empty = { table: all[0]?.id ?? "", judge: "", base: "", method: "", q: "", lang: null, sort: null, pair: "", models: null, whiskers: false, run: "", measure: "", of: "" };
 
 let state = read();
 let drawn = 0; // number of the last drawing; an older one that ends later is thrown away
@@ -24,7 +24,7 @@ let drawn = 0; // number of the last drawing; an older one that ends later is th
 function read() {
   const given = new URLSearchParams(location.hash.slice(1));
   const found = { ...empty };
-  for (const key of ["judge", "base", "method", "q"]) found[key] = given.get(key) ?? "";
+  for (const key of ["judge", "base", "method", "q", "run", "measure", "of"]) found[key] = given.get(key) ?? "";
   if (!judges.includes(found.judge)) found.judge = "";
   if (tables.has(given.get("table"))) found.table = given.get("table");
   if (given.has("lang")) found.lang = given.get("lang").split(",").filter((code) => codes.includes(code));
@@ -38,7 +38,7 @@ function read() {
 
 function write() {
   const given = new URLSearchParams();
-  for (const key of ["table", "judge", "base", "method", "q", "pair"]) if (state[key] && state[key] !== empty[key]) given.set(key, state[key]);
+  for (const key of ["table", "judge", "base", "method", "q", "pair", "run", "measure", "of"]) if (state[key] && state[key] !== empty[key]) given.set(key, state[key]);
   if (state.lang) given.set("lang", state.lang.join(","));
   if (state.models) given.set("models", state.models.join(","));
   if (state.whiskers) given.set("whiskers", "");

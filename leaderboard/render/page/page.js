@@ -226,7 +226,7 @@ function draw(controls = true) {
   byId("table-notes").replaceChildren(...table.notes.map((note) => element("p", {}, note)));
   byId("detail").textContent = "Hover or focus a number to see its interval, n, judge and run; a click or Enter shows what it is made of.";
   drawTable(table);
-  drawPairs().then(drawCharts);
+  drawPairs().then(drawTraining).then(drawCharts);
   write();
 }
 
@@ -247,6 +247,12 @@ function changePairs(part) {
   write();
 }
 
+function changeTraining(part) {
+  state = { ...state, ...part };
+  drawTraining();
+  write();
+}
+
 byId("c-table").addEventListener("change", (event) => change({ table: event.target.value, sort: null, pair: isHeadline.has(event.target.value) ? "" : state.pair }));
 byId("c-judge").addEventListener("change", (event) => change({ judge: event.target.value }));
 byId("c-base").addEventListener("change", (event) => change({ base: event.target.value }, false));
@@ -263,8 +269,11 @@ byId("p-models").addEventListener("change", (event) => {
   changePairs({ models: [...byId("p-models").querySelectorAll("input:checked")].map((box) => box.value) });
   [...byId("p-models").querySelectorAll("input")].find((box) => box.value === value)?.focus(); // it was drawn anew
 });
+byId("t-run").addEventListener("change", (event) => changeTraining({ run: event.target.value }));
+byId("t-measure").addEventListener("change", (event) => changeTraining({ measure: event.target.value }));
+byId("t-language").addEventListener("change", (event) => changeTraining({ of: event.target.value }));
 byId("c-more").open = Boolean(state.judge || state.base || state.method || state.q || state.lang); // else the table comes first
-byId("controls").addEventListener("submit", (event) => event.preventDefault());
+for (const id of ["controls", "training-controls"]) byId(id).addEventListener("submit", (event) => event.preventDefault());
 byId("c-reset").addEventListener("click", () => change({ ...empty, table: state.table }));
 byId("c-link").addEventListener("click", async () => {
   write();
@@ -289,7 +298,7 @@ const darken = () => document.documentElement.classList.toggle("dark", dark.matc
 darken();
 dark.addEventListener("change", () => {
   darken();
-  if (current()) drawPairs().then(drawCharts);
+  if (current()) drawPairs().then(drawTraining).then(drawCharts);
 });
 
 byId("left-section").hidden = !data.left_out.length;

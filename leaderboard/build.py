@@ -9,6 +9,8 @@ from pathlib import Path
 
 from mlc_bench.core.errors import StaleError, UsageError
 from mlc_bench.leaderboard import collect, curves, owned, paper_numbers
+from mlc_bench.leaderboard.collect import Collection
+from mlc_bench.leaderboard.curves import Curves
 from mlc_bench.leaderboard.render import to_csv, to_html, to_json, to_latex, to_markdown
 from mlc_bench.leaderboard.tabulate import all_tables
 from mlc_bench.leaderboard.tabulate.cells import Leaderboard
@@ -35,11 +37,16 @@ def _no_garbage() -> Iterator[None]:
 
 @_no_garbage()
 def leaderboard(paths: Iterable[Path]) -> Leaderboard:
-    """All tables of the records under some folders, and the curves of training runs with two scored steps or more."""
+    """All tables of the records under some folders, and the curves of training runs whose checkpoints were scored."""
+    collection, lines = _collected(paths)
+    return dataclasses.replace(all_tables.build(collection, paper_numbers.load()), curves=lines)
+
+
+def _collected(paths: Iterable[Path]) -> tuple[Collection, tuple[Curves, ...]]:
+    """What tables and curves are made of; the records themselves, which are large, are let go."""
     records, left_out = collect.read(paths)
-    board = all_tables.build(collect.tidy(records, left_out), paper_numbers.load())
     usable = [one for one in records if not collect.unusable(one)]
-    return dataclasses.replace(board, curves=tuple(curves.of_records(usable, least=2)))
+    return collect.tidy(records, left_out), tuple(curves.of_records(usable, only_lines=True))
 
 
 @_no_garbage()

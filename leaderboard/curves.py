@@ -75,8 +75,13 @@ def of_paths(paths: Iterable[Path]) -> tuple[list[Curves], list[LeftOut]]:
     return found, left_out + [LeftOut(f"run {one.run}", reason) for one in found for reason in one.left_out]
 
 
-def of_records(records: Iterable[RunRecord], least: int = 1) -> list[Curves]:
-    """The curves of each training run by each judge, if one has `least` numbers; the base model's is step 0."""
+def of_records(records: Iterable[RunRecord], only_lines: bool = False) -> list[Curves]:
+    """The curves of each training run by each judge; the base model's record is step 0.
+
+    `only_lines`: of runs with a checkpoint among the records, and two numbers that compare. A base model and the result
+    of a training are no curve, and a leaderboard may have a thousand of them.
+    """
+    least = 2 if only_lines else 1
     groups: dict[tuple[str, str, str, str], list[RunRecord]] = {}
     whole: dict[str | None, list[RunRecord]] = {}
     for one in records:
@@ -90,7 +95,7 @@ def of_records(records: Iterable[RunRecord], least: int = 1) -> list[Curves]:
     for (run, judge, version, digest), own in sorted(groups.items()):
         bases = [one for one in _bases(whole, own) if one.judge.digest == digest]
         placed = [(0, one) for one in bases] + [(lineage.step(one.model) or 0, one) for one in own]
-        if len({step for step, _ in placed}) < least:
+        if only_lines and (len(dict(placed)) < least or not any(lineage.is_checkpoint(one.model) for one in own)):
             continue
         for step, one in placed:
             if (id(one), step) not in known:

@@ -39,11 +39,18 @@ def run(model: ModelInfo) -> str | None:
 
 def step(model: ModelInfo) -> int | None:
     """Optimizer steps from the base model to these weights."""
-    for name in ("step", "steps"):  # of a checkpoint, of a result
-        found = _get(model.training, name)
-        if isinstance(found, int) and not isinstance(found, bool) and found >= 0:
-            return found
-    return None
+    of_checkpoint = _count(model, "step")
+    return _count(model, "steps") if of_checkpoint is None else of_checkpoint
+
+
+def is_checkpoint(model: ModelInfo) -> bool:
+    """Whether these are weights from within a training run, and not its result."""
+    return _count(model, "step") is not None
+
+
+def _count(model: ModelInfo, name: str) -> int | None:
+    found = _get(model.training, name)
+    return found if isinstance(found, int) and not isinstance(found, bool) and found >= 0 else None
 
 
 def seen_languages(model: ModelInfo) -> tuple[str, ...] | None:

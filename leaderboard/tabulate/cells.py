@@ -112,7 +112,7 @@ class Leaderboard:
     runs: tuple[Run, ...] = ()
     judges: tuple[Judge, ...] = ()
     curves: tuple[Curves, ...] = ()
-    """Of training runs with two scored steps or more."""
+    """Of training runs with a scored checkpoint and another scored step."""
 
     @property
     def tables(self) -> tuple[Table, ...]:

@@ -66,8 +66,8 @@ def of_record(record: RunRecord) -> list[Selectivity]:
 
 
 def invalid_share(results: Sequence[LanguageResult]) -> float:
-    """Of the judged answers of these results, those that are invalid, a fraction; 0 without a judged answer."""
-    rates = [result.metrics["invalid_rate"] for result in results]
+    """Of the judged answers of these results, those that are invalid, a fraction; 0 where nothing says so."""
+    rates = [rate for result in results if (rate := result.metrics.get("invalid_rate")) is not None]
     return sum((one.value or 0.0) * one.n for one in rates) / max(1, sum(one.n for one in rates))
 
 

@@ -231,6 +231,29 @@ def test_the_base_model_is_a_step(tmp_path):
     assert [one.steps for one in board.curves] == [[0, 20]]
 
 
+def test_a_base_model_and_the_result_of_a_training_are_no_curve_of_the_page(tmp_path):
+    """A leaderboard has many of them; `curves` draws them if asked."""
+    base, *_, last = records()
+    del last.model.training["step"]
+    folder = sample_records.save(tmp_path, base, last)
+    assert build.leaderboard([folder]).curves == ()
+    assert [one.steps for one in curves.of_paths([folder])[0]] == [[0, 20]]
+
+
+def test_a_result_is_the_last_step_of_its_checkpoints(tmp_path):
+    _, middle, last = records()
+    del last.model.training["step"]
+    assert [one.steps for one in build.leaderboard([sample_records.save(tmp_path, middle, last)]).curves] == [[10, 20]]
+
+
+def test_records_that_do_not_say_what_is_invalid(tmp_path):
+    made = records()
+    for task in (task for one in made for task in one.tasks):
+        for result in task.languages.values():
+            result.metrics.pop("invalid_rate", None)
+    assert [one.steps for one in build.leaderboard([sample_records.save(tmp_path, *made)]).curves] == [[0, 10, 20]]
+
+
 def test_what_compares_with_nothing_is_no_curve_of_the_page(tmp_path):
     """Two steps, and not one task that was asked alike at both."""
     tasks = (("harm", "safety", "benign"), ("benign", "over_refusal", None))

@@ -61,6 +61,7 @@ mutants: .venv/test-is-installed
 # Every table and figure of the results anew, from the committed records.
 reproduce: .venv/test-is-installed leaderboard
 	$(BIN)/python -m mlc_bench.baselines.reproduce --report-only --out docs/reproduction
+	$(BIN)/mlc-bench leaderboard curves leaderboard/reproduction/curve --out docs/reproduction/curve
 	$(BIN)/python docs/readme_picture.py
 
 # The runs that have no record yet: days on two cores, hours for ARGS='--forms core'. See docs/reproduction.md.

@@ -12,12 +12,13 @@ from pathlib import Path
 from mlc_bench.core.errors import UsageError
 from mlc_bench.leaderboard import collect, lineage, redact
 from mlc_bench.leaderboard.collect import LeftOut
-from mlc_bench.records import selectivity
+from mlc_bench.records import aggregate, fidelity, selectivity
 from mlc_bench.records.frame import whole_key
 from mlc_bench.records.record import RunRecord, TaskResult, Value
 
+ENGLISH = "en"
 ALL = "all"  # in place of a language: the mean over languages, or PAG
-MEASURES = ("refusal", "over_refusal", "selectivity", "pag", "utility")
+MEASURES = ("refusal", "over_refusal", "selectivity", "fidelity", "pag", "utility")
 
 
 @dataclass(frozen=True)
@@ -183,6 +184,8 @@ def _points(step: int, found: RunRecord) -> Iterator[Point]:
         codes = list(task.languages)
         if (pag := task.summary.get("pag")) is not None and pag.value is not None:
             yield Point(step, "pag", task.name, ALL, pag, _key(task, codes), tuple(codes))
+        if task.measures == "safety":
+            yield from _fidelity(step, task)
         if task.measures == "utility":
             for code, result in task.languages.items():
                 value = result.metrics[task.headline or ""]
@@ -190,6 +193,21 @@ def _points(step: int, found: RunRecord) -> Iterator[Point]:
             if "average" in task.summary and len(codes) > 1:
                 value = task.summary["average"]
                 yield Point(step, "utility", task.name, ALL, value, _key(task, codes), tuple(codes), task.is_fraction)
+
+
+def _fidelity(step: int, task: TaskResult) -> Iterator[Point]:
+    """The share of answers in the prompt's language; of all languages but English together, with Wilson's interval."""
+    rates = {code: result.metrics.get("language_fidelity") for code, result in task.languages.items()}
+    known = {code: rate for code, rate in rates.items() if rate is not None and rate.value is not None}
+    for code, rate in known.items():
+        yield Point(step, "fidelity", task.name, code, rate, _key(task, [code]), ())
+    others = {code: rate for code, rate in known.items() if code != ENGLISH}
+    if len(others) > 1:
+        n = sum(rate.n for rate in others.values())
+        value = fidelity.pooled((rate.value, rate.n) for rate in others.values())
+        if value is not None:
+            together = aggregate.rate(round(value * n), n)
+            yield Point(step, "fidelity", task.name, ALL, together, _key(task, list(others)), tuple(others))
 
 
 def _key(task: TaskResult, codes: Iterable[str]) -> str:

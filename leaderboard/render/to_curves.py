@@ -24,9 +24,10 @@ _NAMES = {
     "refusal": "refusal of harmful prompts (%)",
     "over_refusal": "refusal of harmless prompts (%)",
     "selectivity": "selectivity (points)",
+    "fidelity": "in the prompt's language (%)",
     "pag": "PAG",
 }
-_LIMITS = {"refusal": (-2, 102), "over_refusal": (-2, 102), "pag": (-0.02, 1.02)}
+_LIMITS = {"refusal": (-2, 102), "over_refusal": (-2, 102), "fidelity": (-2, 102), "pag": (-0.02, 1.02)}
 _COLUMNS = 3  # panels side by side
 _SHIFT = 0.05  # of the steps: how far intervals of languages stand apart, so that none hides another
 

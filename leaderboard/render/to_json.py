@@ -15,6 +15,7 @@ _UNITS = {  # of a measure by training step: unit, and digits after the decimal 
     "refusal": ("percent", 1),
     "over_refusal": ("percent", 1),
     "selectivity": ("points", 1),
+    "fidelity": ("percent", 1),
     "pag": ("number", 3),
     "utility": ("percent", 1),
 }

@@ -71,7 +71,7 @@ def test_links_lead_somewhere(page):
     found = [link for link in LINK.findall(text(page)) if "://" not in link]
     for link in found:
         path, _, anchor = link.partition("#")
-        target = ((ROOT / page).parent / path).resolve()
+        target = ((ROOT / page).parent / path).resolve() if path else ROOT / page
         assert target.is_relative_to(ROOT), link
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link

@@ -12,7 +12,7 @@ from sample_records import sha
 from mlc_bench.core.errors import UsageError
 from mlc_bench.leaderboard import build, curves, lineage, redact
 from mlc_bench.leaderboard.render import to_curves, to_json
-from mlc_bench.records import compare, selectivity
+from mlc_bench.records import aggregate, compare, selectivity
 
 CHANCES = {0: 0.3, 10: 0.55, 20: 0.8}
 
@@ -72,6 +72,25 @@ def test_every_number_is_that_of_its_record(folder, tmp_path):
         for code, result in quiz.languages.items():
             assert by_place.pop((step, "utility", "quiz", code)) == result.metrics["acc"]
     assert not by_place
+
+
+def test_fidelity_is_of_each_language_and_of_all_but_english_together(tmp_path):
+    made = records()
+    for step, record in enumerate(made):
+        shares = {code: 1.0 if code == "en" else 0.8 - 0.3 * step for code in record.tasks[0].languages}
+        for code, share in shares.items():
+            rate = aggregate.rate(round(share * 40), 40)
+            record.tasks[0].languages[code].metrics["language_fidelity"] = rate
+    (found,), _ = curves.of_paths([sample_records.save(tmp_path / "records", *made)])
+    points = {(p.step, p.language): p for p in found.points if p.measure == "fidelity"}
+    codes = list(made[0].tasks[0].languages)
+    assert {code for _, code in points} == {*codes, "all"}
+    assert [points[step, "en"].value.value for step in (0, 10, 20)] == [1.0, 1.0, 1.0]
+    together = [points[step, "all"] for step in (0, 10, 20)]
+    assert [one.value.value for one in together] == pytest.approx([0.8, 0.5, 0.2])
+    assert together[0].languages == tuple(code for code in codes if code != "en")
+    assert together[0].value.n == 40 * (len(codes) - 1)
+    assert all(one.value.low < one.value.value < one.value.high for one in together)
 
 
 def test_changes_between_steps_are_those_of_compare(folder):

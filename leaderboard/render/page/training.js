@@ -4,6 +4,7 @@ const curves = (data.curves ?? []).map((one) => ({ ...one, id: [one.run, one.jud
 curves.sort((a, b) => b.steps.length - a.steps.length); // a run with checkpoints before one of which only the result is there
 const KINDS = [ // what is drawn together
   { id: "refusal", name: "Refusal, over-refusal and selectivity", measures: ["refusal", "over_refusal", "selectivity"] },
+  { id: "fidelity", name: "In the prompt's language", measures: ["fidelity"] },
   { id: "pag", name: "PAG", measures: ["pag"] },
   { id: "utility", name: "Utility", measures: ["utility"] },
 ];
@@ -11,6 +12,7 @@ const LOOKS = { // colour is not the only cue
   refusal: { name: "harmful refused", dash: [1, 0], shape: "circle" },
   over_refusal: { name: "harmless refused", dash: [7, 4], shape: "square" },
   selectivity: { name: "selectivity", dash: [2, 3], shape: "triangle-up" },
+  fidelity: { name: "in the prompt's language", dash: [1, 0], shape: "circle" },
   pag: { name: "PAG", dash: [1, 0], shape: "circle" },
   utility: { name: "utility", dash: [1, 0], shape: "circle" },
 };

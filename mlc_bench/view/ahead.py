@@ -1,20 +1,21 @@
-"""Rows that another process reads ahead, so that two processors make the index of a large file."""
+"""Items that another process makes ahead, so that two processors make an index."""
 
 import multiprocessing
 from collections.abc import Callable, Iterator
-from itertools import islice
 from multiprocessing.connection import Connection
-from typing import TypeVar
+from multiprocessing.reduction import ForkingPickler
+from queue import Queue
+from threading import Thread
+from typing import Any, TypeVar
 
 Item = TypeVar("Item")
-_CHUNK = 500  # items that are sent at a time
+_WAITING = 64  # items, pickled: what is made while this process has something else to do
 
 
 def ahead(make: Callable[..., Iterator[Item]], *args: object) -> Iterator[Item]:
     """What `make(*args)` yields, made in a process of its own; its exceptions are raised here.
 
-    `make`, its arguments and what it yields must be such that they can be sent to another process. The pipe between
-    the two bounds how far that one is ahead.
+    `make`, its arguments and what it yields must be such that they can be sent to another process, best in large items.
     """
     ours, theirs = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.Process(target=_send, args=(theirs, make, args), daemon=True)
@@ -24,7 +25,7 @@ def ahead(make: Callable[..., Iterator[Item]], *args: object) -> Iterator[Item]:
         while (found := ours.recv()) is not None:
             if isinstance(found, BaseException):
                 raise found
-            yield from found
+            yield found
     except EOFError:  # it was killed
         raise OSError("the process that reads ahead has ended; run the same command again") from None
     finally:
@@ -33,13 +34,22 @@ def ahead(make: Callable[..., Iterator[Item]], *args: object) -> Iterator[Item]:
         process.join()
 
 
-def _send(pipe: Connection, make: Callable[..., Iterator[Item]], args: tuple[object, ...]) -> None:
+def _send(pipe: Connection, make: Callable[..., Iterator[Any]], args: tuple[object, ...]) -> None:
+    waiting: Queue[bytes | None] = Queue(_WAITING)
+    Thread(target=_make, args=(waiting, make, args), daemon=True).start()
     try:
-        items = make(*args)
-        while chunk := list(islice(items, _CHUNK)):
-            pipe.send(chunk)
-        pipe.send(None)
-    except BrokenPipeError:  # nobody reads on
+        while (pickled := waiting.get()) is not None:
+            pipe.send_bytes(pickled)
+    except (BrokenPipeError, KeyboardInterrupt):  # nobody reads on
         pass
+
+
+def _make(waiting: "Queue[bytes | None]", make: Callable[..., Iterator[Any]], args: tuple[object, ...]) -> None:
+    try:
+        for item in make(*args):
+            waiting.put(ForkingPickler.dumps(item))
+        waiting.put(ForkingPickler.dumps(None))
     except Exception as error:
-        pipe.send(error)
+        waiting.put(ForkingPickler.dumps(error))
+    finally:
+        waiting.put(None)

@@ -1,14 +1,16 @@
 """The files of finished runs that the index is made of: which there are, and their rows one by one."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from mlc_bench.catalog import limits
 from mlc_bench.core import bounded
-from mlc_bench.core.errors import UsageError
+from mlc_bench.core.errors import UsageError, UserError
+from mlc_bench.core.inside import inside
 from mlc_bench.core.names import shown
 from mlc_bench.judges import spec
 from mlc_bench.records import found, record
@@ -17,9 +19,13 @@ from mlc_bench.view import marks
 from mlc_bench.view.search import indexed
 
 Row = dict[str, Any]
+Part: TypeAlias = tuple[Path, list[Any] | Exception | None]
+"""Of which file; some of its rows, or why there are no more, or None at its end."""
 MEASURES = ("safety", "over_refusal")
 MORE = ("tokens_in", "tokens_out", "truncated", "blocked", "unanswered", "unfinished", "detail")
 """What is kept of a sample besides its texts."""
+_as_json = json.JSONEncoder(ensure_ascii=False).encode
+_CHUNK = 500  # rows of a part
 _LARGEST_LINE = 4 * limits.LARGEST_ROW  # bytes: a character has four at most
 
 
@@ -33,11 +39,19 @@ class Files:
     @property
     def seen(self) -> str:
         """Sizes and times of all that is read of a run; another text means that something has changed."""
+        states = [(path, path.stat()) for path in self._paths()]
+        return json.dumps([[str(path.relative_to(self.folder)), s.st_size, s.st_mtime_ns] for path, s in states])
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that is read."""
+        return sum(path.stat().st_size for path in self._paths())
+
+    def _paths(self) -> list[Path]:
         paths = [self.folder / name for name in self.names]
         for pattern in ("samples/*.jsonl", "verdicts/*/*.jsonl"):
             paths += sorted(self.folder.glob(pattern))
-        states = [(path, path.stat()) for path in paths]
-        return json.dumps([[str(path.relative_to(self.folder)), s.st_size, s.st_mtime_ns] for path, s in states])
+        return paths
 
     def records(self) -> list[RunRecord]:
         """The records, one a judge. StaleError for one that cannot be read."""
@@ -67,9 +81,35 @@ def judged(one: RunRecord) -> list[TaskResult]:
     return [task for task in one.tasks if task.status == "complete" and task.measures in MEASURES]
 
 
-def verdict_name(one: RunRecord, task: str) -> str:
-    """Where the verdicts of a record's judge are, below the run's folder."""
-    return f"verdicts/{spec.slug(one.judge.id)}/{task}.jsonl"
+def samples_of(folder: Path, task: str) -> Path:
+    """The file of a task's answers in a run's folder. UsageError for one outside the folder."""
+    return inside(folder, f"samples/{task}.jsonl", "the samples")
+
+
+def verdicts_of(folder: Path, one: RunRecord, task: str) -> Path:
+    """The file with what a record's judge says of them. As `samples_of`."""
+    return inside(folder, f"verdicts/{spec.slug(one.judge.id)}/{task}.jsonl", "the verdicts")
+
+
+def read(runs: Sequence[Files]) -> Iterator[Part]:
+    """The rows of all files of the runs: of each run the samples of all its tasks, then each judge's verdicts."""
+    for run in runs:
+        try:
+            records = run.records()
+            tasks = [task.name for task in judged(records[0])]
+            paths: list[tuple[Callable[[Path], Iterator[Any]], Path]] = []
+            paths += [(samples, samples_of(run.folder, task)) for task in tasks]
+            paths += [(verdicts, verdicts_of(run.folder, one, task)) for one in records for task in tasks]
+        except UserError:  # the index finds the same, and says so
+            continue
+        for make, path in paths:
+            try:
+                rows = make(path)
+                while chunk := list(islice(rows, _CHUNK)):
+                    yield path, chunk
+                yield path, None
+            except (OSError, UserError) as error:
+                yield path, error
 
 
 class Sample(NamedTuple):
@@ -103,7 +143,7 @@ def samples(path: Path) -> Iterator[Sample]:
             prompt=prompt,
             response=response,
             thinking=thinking,
-            more=json.dumps({key: row[key] for key in MORE if row.get(key) is not None}, ensure_ascii=False),
+            more=_as_json({key: row[key] for key in MORE if row.get(key) is not None}),
             words=(indexed(prompt), indexed(response), indexed(thinking)),
         )
 
@@ -139,5 +179,5 @@ def _rows(path: Path) -> Iterator[tuple[int, Row, str]]:
 def _parsed(line: bytes) -> tuple[Any, str]:
     text = line.decode()
     if "\\u" in text and ("\\ud" in text or "\\uD" in text):  # perhaps half a pair, which is no text
-        text = json.dumps(json.loads(text), ensure_ascii=False).encode("utf-8", "replace").decode()
+        text = _as_json(json.loads(text)).encode("utf-8", "replace").decode()
     return json.loads(text), text.strip()

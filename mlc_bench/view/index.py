@@ -6,24 +6,23 @@ A run is the unit, in one transaction: its answers are compared with each other 
 import json
 import sqlite3
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from mlc_bench.core.errors import PrerequisiteError, StaleError, UsageError
-from mlc_bench.core.inside import inside
 from mlc_bench.core.names import shown
 from mlc_bench.core.progress import Report, bar, say
 from mlc_bench.records.record import RunRecord, TaskResult
 from mlc_bench.view import files, marks, schema
 from mlc_bench.view.ahead import ahead
-from mlc_bench.view.files import Files, Row
+from mlc_bench.view.files import Files, Part, Row
 from mlc_bench.view.search import indexed
 
-_LARGE = 16 << 20  # bytes of a file from which a second processor pays
+_LARGE = 16 << 20  # bytes of files from which a second processor pays
 _CHUNK = 1000  # answers that are put in at a time
-Item = TypeVar("Item")
 _ENGLISH = "en"  # what translations are of
 
 
@@ -67,10 +66,11 @@ def _updated(db: sqlite3.Connection, found: list[Files]) -> sqlite3.Connection:
     for folder in gone:
         _in_one(db, partial(_remove, db, folder))
     if fresh:
+        rows = _Rows(fresh)
         with bar("index") as report:
             for one in fresh:
                 try:
-                    _in_one(db, partial(_Run(db, one).add, now[str(one.folder)], report))
+                    _in_one(db, partial(_Run(db, one, rows).add, now[str(one.folder)], report))
                 except (UsageError, StaleError) as error:
                     say(f"left out: {error}")
     if not db.execute("SELECT 1 FROM said LIMIT 1").fetchone():
@@ -102,9 +102,29 @@ def _remove(db: sqlite3.Connection, folder: str) -> None:
     db.execute("DELETE FROM run WHERE id = ?", (run,))
 
 
+class _Rows:
+    """The rows of all files of the runs, file by file in the order in which they come; any may be left out."""
+
+    def __init__(self, runs: list[Files]) -> None:
+        is_large = sum(one.size for one in runs) >= _LARGE
+        self._parts: Iterator[Part] = ahead(files.read, runs) if is_large else files.read(runs)
+
+    def of(self, path: Path) -> Iterator[Any]:
+        """Raises as `files.samples` and `files.verdicts`."""
+        for name, part in self._parts:
+            if name != path:  # of a run that is left out
+                continue
+            if part is None:
+                return
+            if isinstance(part, Exception):
+                raise part
+            yield from part
+        raise StaleError(f"{path} has changed meanwhile; run the same command again")
+
+
 class _Run:
-    def __init__(self, db: sqlite3.Connection, found: Files) -> None:
-        self.db, self.files = db, found
+    def __init__(self, db: sqlite3.Connection, found: Files, rows: _Rows) -> None:
+        self.db, self.files, self.rows = db, found, rows
         self.languages: dict[str, int] = dict(db.execute("SELECT name, id FROM language"))
         self.categories: dict[str, int] = dict(db.execute("SELECT name, id FROM category"))
 
@@ -132,11 +152,6 @@ class _Run:
                 self._verdicts(found, judge, task)
         for task in tasks.values():
             self._compare(task, tasks.get(task.result.over_refusal_task or ""))
-        self.db.execute(
-            "INSERT INTO tally SELECT judge, task, run, language, category, marks, count(*) FROM said WHERE run = ? "
-            "GROUP BY 1, 2, 3, 4, 5, 6",
-            (self.number,),
-        )
 
     def _task(self, found: TaskResult) -> Task:
         partner = found.over_refusal_task if found.over_refusal_pairs else None
@@ -161,12 +176,12 @@ class _Run:
             self.db.execute("SELECT coalesce(max(id), 0) FROM answer").fetchone()[0],
             self.db.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'answer'").fetchone()[0],
         )
-        path = inside(self.files.folder, f"samples/{task.result.name}.jsonl", "the samples")
+        path = files.samples_of(self.files.folder, task.result.name)
         if not path.is_file():
             raise StaleError(f"{path} is gone; run the same command again to have the samples from the store")
         waiting: list[tuple[tuple[Any, ...], tuple[Any, ...]]] = []
         fresh: list[tuple[Any, ...]] = []
-        for one in _read(files.samples, path):
+        for one in self.rows.of(path):
             language = self._language(one.language)
             if (language, one.id) in task.place:
                 name = f"{shown(one.id)} is there twice in {shown(one.language)}"
@@ -204,13 +219,13 @@ class _Run:
         self.db.executemany(sql, [words for _, words in waiting])
 
     def _verdicts(self, found: RunRecord, judge: int, task: Task) -> None:
-        path = inside(self.files.folder, files.verdict_name(found, task.result.name), "the verdicts")
+        path = files.verdicts_of(self.files.folder, found, task.result.name)
         if not path.is_file():
             say(f"left out: {path} is gone; judge the run again: mlc-bench judge {self.files.folder}")
             return
         said = task.said[judge] = array("l", bytes(array("l").itemsize * len(task.items)))
         waiting = []
-        for language, name, own, votes, text in _read(files.verdicts, path):
+        for language, name, own, votes, text in self.rows.of(path):
             at = task.place.get((self.languages.get(language, 0), name))
             if at is None:  # of an answer that is there no longer
                 continue
@@ -227,7 +242,7 @@ class _Run:
             said[at] = one or unsaid
 
     def _compare(self, task: Task, other: Task | None) -> None:
-        """Put in the bits of every answer, by judge, in the order of the table."""
+        """Put in the bits of every answer, by judge, in the order of the table, and how many have the same."""
         harmful = task.result.measures == "safety"
         has_partner = harmful and task.result.over_refusal_pairs and other is not None
         english = self.languages.get(_ENGLISH, -1)
@@ -245,6 +260,7 @@ class _Run:
         order = sorted(range(count), key=lambda at: (task.items[at], task.languages[at]))
         for judge, said in task.said.items():
             theirs = other.said.get(judge) if other is not None else None
+            tally: Counter[tuple[int, int, int]] = Counter()
             rows = []
             for at in order:
                 own = said[at]
@@ -255,10 +271,13 @@ class _Run:
                     found |= marks.partner(theirs[in_other[at]])
                 numbers = (judge, task.number, task.items[at], task.languages[at], self.number, task.answers[at])
                 rows.append((*numbers, found, task.categories[at]))
+                tally[task.languages[at], task.categories[at], found] += 1
                 if len(rows) == _CHUNK:
                     self.db.executemany("INSERT INTO said VALUES(?, ?, ?, ?, ?, ?, ?, ?)", rows)
                     rows = []
             self.db.executemany("INSERT INTO said VALUES(?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            counted = [(judge, task.number, self.number, *key, n) for key, n in tally.items()]
+            self.db.executemany("INSERT INTO tally VALUES(?, ?, ?, ?, ?, ?, ?)", counted)
 
     def _language(self, name: str) -> int:
         found = self.languages.get(name)
@@ -279,10 +298,6 @@ class _Run:
         self.db.execute(f"INSERT OR IGNORE INTO {table}(name) VALUES(?)", (name,))
         number: int = self.db.execute(f"SELECT id FROM {table} WHERE name = ?", (name,)).fetchone()[0]
         return number
-
-
-def _read(make: Callable[[Path], Iterator[Item]], path: Path) -> Iterator[Item]:
-    return ahead(make, path) if path.stat().st_size >= _LARGE else make(path)
 
 
 def _about(records: list[RunRecord]) -> Row:

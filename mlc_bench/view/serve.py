@@ -36,7 +36,7 @@ def server(found: Queries, chosen: str = "", port: int = 0) -> tuple[str, Callab
             f"the page needs '{error.name}'; run: {INSTALL}, or write a file: --static FILE"
         ) from None
     query = selection.parsed(chosen, found.contents).query()
-    count(1, 2)  # what intervals are made with takes half a second to import
+    count(1, 2)  # what intervals are made with takes a moment to import
     token = secrets.token_urlsafe(24)
     listener = _listener(port)
     address = f"http://{_HOST}:{listener.getsockname()[1]}/?{query}{'&' if query else ''}token={token}"

@@ -14,7 +14,7 @@ from mlc_bench.core.errors import PrerequisiteError
 from mlc_bench.core.spec import digest
 from mlc_bench.view.search import TOKENIZER
 
-VERSION = 1
+VERSION = 2
 """Goes up with every change of the tables, of `marks.py` and of `search.py`."""
 
 # `said` is what filters scan: one narrow row for each answer and judge, in the order of the page. Texts are elsewhere.

@@ -2,8 +2,9 @@
 
 SQLite's own trigrams cannot find a word of two characters, as most of Chinese are. Here each sign of a text that is
 written without spaces (Chinese, Japanese, Thai, Lao, Khmer, Burmese, ...) is a word, and a search for several is one
-for these words in a row: exactly what `in` finds. In other scripts words are found by their beginnings. Capitals are
-equal to small letters; accents and vowel signs count. benchmarks/view.py compares it with pairs and with trigrams.
+for these words in a row: exactly what `in` finds. In other scripts words are found by their beginnings, Arabic ones
+without their article, too. Capitals are equal to small letters; accents and vowel signs count. benchmarks/view.py
+compares it with pairs and with trigrams.
 """
 
 import re
@@ -19,6 +20,9 @@ TOKENIZER = "unicode61 remove_diacritics 0 categories 'L* N* Co Mn Mc'"
 _UNSPACED = regex.compile(r"[\p{lb=SA}\p{Han}\p{Hiragana}\p{Katakana}]+")
 _NEAR = re.compile("[\u0e00-\u1dff\u2e80-\uabff\uf900-\U0010ffff]")
 """All of these signs and some others: a text without them is looked at ten times as fast."""
+_AL, _LIL = "\u0627\u0644", "\u0644\u0644"
+_ARTICLE = re.compile(f"\\b[\u0648\u0641]?(?:[\u0628\u0643]?{_AL}|{_LIL})(\\w{{2,}})")
+"""Arabic's article is a part of the word (al-, lil-), as are "and", "so", "in" and "as" before it (wa, fa, bi, ka)."""
 _HAS_WORD = regex.compile(r"[\p{L}\p{N}\p{Co}\p{M}]")
 _LAST = 0x40000  # no script begins behind it
 
@@ -36,6 +40,8 @@ def indexed(text: str) -> str:
     if text.isascii():
         return text
     text = unicodedata.normalize("NFC", text)
+    if _AL in text or _LIL in text:
+        text = " ".join([text, *_ARTICLE.findall(text)])
     return _runs().sub(_apart, text) if _NEAR.search(text) else text
 
 

@@ -1,9 +1,11 @@
 """Every filter against counts made from the files alone, and the words of every script."""
 
 import itertools
+import sqlite3
 import unicodedata
 
 import pytest
+import regex
 import viewed_runs
 from viewed_runs import LANGUAGES, read
 
@@ -161,16 +163,18 @@ def test_filters_category_language_and_model_together(found, runs):
 
 
 @pytest.mark.parametrize(
-    "text", ["警察", "炸弹", "我", "ตำรวจ", "สามารถ", "قنبلة", "bomb", "BOMB", "bom", "bomb pipe", "材料", "no such"]
+    "text",
+    ["警察", "炸弹", "我", "ตำรวจ", "สามารถ", "قنبلة", "شرطة", "bomb", "BOMB", "bom", "bomb pipe", "材料", "no such"],
 )
 def test_words_are_found_in_every_script(found, runs, text):
-    """A word of an unspaced script as a part of the text, others by their beginnings."""
+    """A word of an unspaced script as a part of the text, others by their beginnings, with Arabic's article or not."""
 
     def has(row, word):
         own = " ".join([row["prompt"], row["response"], row.get("thinking") or ""]).casefold()
         if search.indexed(word) != word:  # without spaces
             return word in own
-        return any(one.startswith(word.casefold()) for one in own.split())
+        articles = ("", "ال", "بال", "وال", "لل")
+        return any(one.startswith(before + word.casefold()) for one in own.split() for before in articles)
 
     name, rows = next(iter(runs.items()))
     hits = {
@@ -182,6 +186,30 @@ def test_words_are_found_in_every_script(found, runs, text):
     assert {(code, line.name) for line in lines for (_, code), cell in line.cells.items() if cell.is_found} == hits
     assert found.counts(chosen)[0].k == len(hits)
     assert bool(hits) == (text != "no such")
+
+
+@pytest.mark.parametrize(
+    ("word", "texts", "others"),
+    [
+        ("شرطة", ["الشرطة", "وبالشرطة", "للشرطة", "شرطتنا شرطة"], ["الشر"]),
+        ("الشرطة", ["الشرطة"], ["شرطة"]),
+        ("경찰", ["경찰을 불렀다", "경찰"], ["대학경찰"]),  # particles are behind a word
+    ],
+)
+def test_words_with_articles_and_particles(word, texts, others):
+    db = sqlite3.connect(":memory:")
+    db.execute(f'CREATE VIRTUAL TABLE words USING fts5(text, tokenize="{search.TOKENIZER}")')
+    db.executemany("INSERT INTO words VALUES(?)", [(search.indexed(text),) for text in texts + others])
+    found = db.execute("SELECT rowid FROM words WHERE words MATCH ? ORDER BY 1", (search.query(word),)).fetchall()
+    assert [row for (row,) in found] == list(range(1, len(texts) + 1))
+
+
+def test_every_sign_of_an_unspaced_script_is_a_word():
+    signs = regex.findall(
+        r"[\p{lb=SA}\p{Han}\p{Hiragana}\p{Katakana}]", "".join(map(chr, [*range(0xD800), *range(0xE000, 0x40000)]))
+    )
+    assert len(signs) > 90_000
+    assert all(len(search.indexed(f"a{sign}b").split()) >= 3 for sign in signs)
 
 
 def test_a_search_is_no_query_language(found):

@@ -123,16 +123,20 @@ def test_answers_are_for_their_owner_only(results):
     assert schema.place([results]).stat().st_mode & 0o077 == 0
 
 
-def test_what_cannot_be_read_of_one_run_leaves_the_others(results, capsys):
+@pytest.mark.parametrize("large", [0, index._LARGE])
+def test_what_cannot_be_read_of_one_run_leaves_the_others(results, capsys, monkeypatch, large):
+    monkeypatch.setattr(index, "_LARGE", large)
     bad = viewed_runs.make(results, "bad", 3, prompts=2)
+    viewed_runs.make(results, "zeta", 4, prompts=2)
     path = bad / "samples" / "harm.jsonl"
     path.write_text(path.read_text(encoding="utf-8") + "{torn", encoding="utf-8")
     found = serve.queries([results])
-    assert [run.label for run in found.contents.runs.values()] == ["alpha"]
+    assert [run.label for run in found.contents.runs.values()] == ["alpha", "zeta"]
     said = capsys.readouterr().err
     assert f"left out: {path}, line 11: not JSON" in said
     found.db.close()
-    (results / "alpha").rename(results.parent / "away")
+    for name in ("alpha", "zeta"):
+        (results / name).rename(results.parent / name)
     with pytest.raises(StaleError, match="no run in"):
         serve.queries([results])
 

@@ -1,9 +1,9 @@
 """Items that another process makes ahead, so that two processors make an index."""
 
 import multiprocessing
+import pickle
 from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
-from multiprocessing.reduction import ForkingPickler
 from queue import Queue
 from threading import Thread
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ def ahead(make: Callable[..., Iterator[Item]], *args: object) -> Iterator[Item]:
     `make`, its arguments and what it yields must be such that they can be sent to another process, best in large items.
     """
     ours, theirs = multiprocessing.Pipe(duplex=False)
-    process = multiprocessing.Process(target=_send, args=(theirs, make, args), daemon=True)
+    process = multiprocessing.Process(target=_send, args=(ours, theirs, make, args), daemon=True)
     process.start()
     theirs.close()
     try:
@@ -34,7 +34,8 @@ def ahead(make: Callable[..., Iterator[Item]], *args: object) -> Iterator[Item]:
         process.join()
 
 
-def _send(pipe: Connection, make: Callable[..., Iterator[Any]], args: tuple[object, ...]) -> None:
+def _send(ours: Connection, pipe: Connection, make: Callable[..., Iterator[Any]], args: tuple[object, ...]) -> None:
+    ours.close()  # or the pipe would never break
     waiting: Queue[bytes | None] = Queue(_WAITING)
     Thread(target=_make, args=(waiting, make, args), daemon=True).start()
     try:
@@ -47,9 +48,9 @@ def _send(pipe: Connection, make: Callable[..., Iterator[Any]], args: tuple[obje
 def _make(waiting: "Queue[bytes | None]", make: Callable[..., Iterator[Any]], args: tuple[object, ...]) -> None:
     try:
         for item in make(*args):
-            waiting.put(ForkingPickler.dumps(item))
-        waiting.put(ForkingPickler.dumps(None))
+            waiting.put(pickle.dumps(item))
+        waiting.put(pickle.dumps(None))
     except Exception as error:
-        waiting.put(ForkingPickler.dumps(error))
+        waiting.put(pickle.dumps(error))
     finally:
         waiting.put(None)

@@ -7,9 +7,11 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
+import psutil
 import pytest
 import viewed_runs
 from conftest import COMMAND
@@ -172,6 +174,17 @@ def test_another_process_reads_the_same(results):
         list(ahead.ahead(files.samples, path))
 
 
+def test_a_process_that_is_killed_leaves_none_behind():
+    code = "from itertools import repeat; from mlc_bench.view.ahead import ahead; rows = ahead(repeat, 'x' * 100_000)"
+    code += "; next(rows); print('begun', flush=True); import time; time.sleep(100)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "begun\n"
+        children = psutil.Process(process.pid).children()
+        process.kill()
+    assert len(children) == 1
+    assert not psutil.wait_procs(children, timeout=30)[1]
+
+
 def test_large_files_are_read_ahead(results, monkeypatch):
     first = whole(results)
     schema.place([results]).unlink()
@@ -232,8 +245,6 @@ def test_it_serves_until_it_is_ended(results):
 
 
 def test_without_its_packages_it_says_how_to_get_them(results, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     check_failed(command("view", results), 3, "uvicorn", "pip install 'mlc-bench[view]'")
 

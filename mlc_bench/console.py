@@ -15,7 +15,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench import __version__
 from mlc_bench.core import interruption, secrets
 from mlc_bench.core.errors import UserError
 
@@ -137,7 +136,9 @@ def _leave(code: int) -> NoReturn:
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print(f"mlc-bench {__version__}")
+        from importlib.metadata import version
+
+        print(f"mlc-bench {version('mlc-bench')}")
         raise typer.Exit
 
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ValidationError
 
 from mlc_bench.core.errors import StaleError
@@ -94,9 +95,9 @@ def model_rows(labels: list[Label], harmful: Collection[str]) -> list[list[str]]
         for judge in _judges(labels):
             sure = [[one for one in kind if one.judges.get(judge, UNSURE) != UNSURE] for kind in kinds]
             said = [_rate(kind, [one.judges[judge] in REFUSES for one in kind]) for kind in sure]
-            by_judges.append(_shown(difference(*said)))
+            by_judges.append(_shown(difference(said[0], said[1])))
         labelled = str(sum(map(len, kinds)))
-        made.append([model, labelled, *map(_shown, rates), _shown(difference(*rates)), *by_judges])
+        made.append([model, labelled, *map(_shown, rates), _shown(difference(rates[0], rates[1])), *by_judges])
     return made
 
 
@@ -111,10 +112,10 @@ def difference_rows(labels: list[Label], harmful: Collection[str]) -> list[list[
     The intervals take the models' answers as independent. They are answers to the same prompts, so that they are
     rather too wide.
     """
-    found = {
-        model: difference(*(_rate(kind, [one.refusal in REFUSES for one in kind]) for kind in kinds))
-        for model, kinds in _by_model(labels, harmful).items()
-    }
+    found = {}
+    for model, kinds in _by_model(labels, harmful).items():
+        rates = [_rate(kind, [one.refusal in REFUSES for one in kind]) for kind in kinds]
+        found[model] = difference(rates[0], rates[1])
     pairs = [(one, other) for other, one in itertools.combinations(found, 2)]
     return [[f"{one} − {other}", _shown(difference(found[one], found[other]))] for one, other in pairs]
 
@@ -133,7 +134,7 @@ def _judges(labels: list[Label]) -> list[str]:
     return sorted({name for one in labels for name in one.judges})
 
 
-def _share(of: list[Label], calls: Sequence[bool], cases: Sequence[bool]) -> Value:
+def _share(of: list[Label], calls: ArrayLike, cases: ArrayLike) -> Value:
     """The share of the cases that are called so, among all answers that `of` were drawn from."""
     strata, weights = [one.stratum for one in of], [one.weight for one in of]
     return _value(weighted.ratio(calls, cases, weights, strata), int(np.sum(cases)))

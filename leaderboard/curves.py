@@ -34,6 +34,8 @@ class Point:
     """Points of a curve have equal ones (see `comparability_key` of a record)."""
     languages: tuple[str, ...]
     is_fraction: bool = True
+    unanswered: bool = False
+    """Of selectivity and its two rates: too many of the answers are invalid (`selectivity.MOST_INVALID`)."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +138,9 @@ def _bases(whole: dict[str | None, list[RunRecord]], own: list[RunRecord]) -> li
     `whole`: the records without an adapter by the digest of their weights.
     """
     digests = {digest for one in own if (digest := lineage.base_digest(one.model))}
-    found = [one for digest in sorted(digests) for one in whole.get(digest, ())]
+    same = [one for digest in sorted(digests) for one in whole.get(digest, ())]
+    # In a warm-up of the learning rate a checkpoint may have the very weights of its base.
+    found = [one for one in same if lineage.run(one.model) != lineage.run(own[0].model)]
     places = {(one.model.engine, one.model.dtype) for one in own}
     alike = [one for one in found if (one.model.engine, one.model.dtype) in places]
     return alike or found
@@ -176,10 +180,13 @@ def _points(step: int, found: RunRecord) -> Iterator[Point]:
             rows[ALL] = (pair.mean, pair.mean_of)
         for language, (row, of) in rows.items():
             keys = [_key(task, list(pair.languages) if language == ALL else of) for task in (harmful, harmless)]
-            languages = tuple(of) if language == ALL else ()
-            yield Point(step, "refusal", harmful.name, language, row.harmful, keys[0], languages)
-            yield Point(step, "over_refusal", harmful.name, language, row.harmless, keys[1], languages)
-            yield Point(step, "selectivity", harmful.name, language, row.difference, whole_key(keys), languages)
+            languages, silent = tuple(of) if language == ALL else (), not selectivity.is_answered(row)
+            for measure, value, key in (
+                ("refusal", row.harmful, keys[0]),
+                ("over_refusal", row.harmless, keys[1]),
+                ("selectivity", row.difference, whole_key(keys)),
+            ):
+                yield Point(step, measure, harmful.name, language, value, key, languages, unanswered=silent)
     for task in tasks.values():
         codes = list(task.languages)
         if (pag := task.summary.get("pag")) is not None and pag.value is not None:

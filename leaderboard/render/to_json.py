@@ -196,7 +196,7 @@ def _point(point: Point) -> dict[str, Any]:
         if number is not None:
             # All digits that `number_format.shown` looks at: rounded twice, a number may be shown otherwise.
             found[name] = float(number_format.rounded(number, 9))
-    more = {"n": value.n, "languages": point.languages}
+    more = {"n": value.n, "languages": point.languages, "unanswered": point.unanswered}
     return found | {name: content for name, content in more.items() if content}
 
 

@@ -265,6 +265,29 @@ def test_a_result_is_the_last_step_of_its_checkpoints(tmp_path):
     assert [one.steps for one in build.leaderboard([sample_records.save(tmp_path, middle, last)]).curves] == [[10, 20]]
 
 
+def test_a_checkpoint_with_the_weights_of_its_base_is_not_step_0(tmp_path):
+    """The first one of a warm-up: whole weights, which are still those that the training began with."""
+    made = records()[1:]
+    for one in made:
+        one.model.adapter = None
+        one.model.training["base_model"]["weights_digest"] = one.model.weights_digest
+    assert [one.steps for one in build.leaderboard([sample_records.save(tmp_path, *made)]).curves] == [[10, 20]]
+
+
+def test_a_language_without_answers_is_marked(tmp_path):
+    made = records()
+    last = made[2].tasks[1]
+    text = sample_records.outcomes("silent", "benign", ("sw",), 40, invalid=0.5)["sw"]
+    last.languages["sw"] = sample_records.task_result("benign", "over_refusal", None, {"sw": text}).languages["sw"]
+    last.languages["sw"].comparability_key = made[1].tasks[1].languages["sw"].comparability_key
+    board = build.leaderboard([sample_records.save(tmp_path, *made)])
+    (shown,) = lines(board).values()
+    for measure in ("refusal", "over_refusal", "selectivity"):
+        marks = [one.get("unanswered", False) for one in shown["harm", measure, "sw"]["points"]]
+        assert marks == [False, False, True]
+        assert not any("unanswered" in one for one in shown["harm", measure, "en"]["points"])
+
+
 def test_records_that_do_not_say_what_is_invalid(tmp_path):
     made = records()
     for task in (task for one in made for task in one.tasks):

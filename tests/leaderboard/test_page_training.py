@@ -24,9 +24,11 @@ def records():
     """A base model, a run of three checkpoints, and one of two whose method is called by a hostile name."""
     base = sample_records.summarised(sample_records.make("base", chance=CHANCES[0]))
     own = [sample_records.checkpoint(step, CHANCES[step], run=RUN) for step in (10, 20, 30)]
+    fine = sample_records.outcomes("fine", "benign", ("en",), 40)
+    silent = fine | sample_records.outcomes("silent", "benign", ("sw",), 40, invalid=0.5)
     other = [
-        sample_records.checkpoint(step, 0.4, run=OTHER, base=EVIL, method=EVIL, languages=languages)
-        for step, languages in ((5, sample_records.LANGUAGES), (6, ("en", "sw")))
+        sample_records.checkpoint(step, 0.4, run=OTHER, base=EVIL, method=EVIL, languages=languages, strings=strings)
+        for step, languages, strings in ((5, sample_records.LANGUAGES, None), (6, ("en", "sw"), {"benign": silent}))
     ]
     return [base, *own, *other]
 
@@ -151,6 +153,12 @@ def test_hostile_names_are_text(open_board):
     page.wait_for_function("document.querySelectorAll('#training-table tbody tr').length === 2")
     assert [row[0] for row in texts(page)] == ["5", "6"]
     assert len(points(page)) == 6
+    assert "!" not in page.locator("#training-table tbody").text_content()
+    page.select_option("#t-language", "sw")
+    page.wait_for_function("document.querySelector('#training-caption').textContent.includes('Swahili')")
+    assert [" !" in cell for _, cell, *_ in texts(page)] == [False, True]
+    found = points(page)
+    assert found["selectivity", 6][0].endswith("over a tenth of the answers are invalid")
     assert "refusal of harm (all) at step 5" in page.locator("#training-left-out").text_content()
     assert page.title() == "mlc-bench leaderboard"
     assert page.locator("#training-section img, #training-section script").count() == 0

@@ -24,7 +24,7 @@ const kindOf = (line) => KINDS.find((kind) => kind.measures.includes(line.measur
 const measureOf = (line) => `${kindOf(line).id}:${line.task}`;
 const languageOf = (line) => line.language ?? MEAN;
 const lineTitle = (line) => LOOKS[line.measure].name + ({ percent: ", %", points: ", points" }[line.unit] ?? "");
-const pointText = (point, line) => (point.value === undefined ? "–" : shown(point.value, line));
+const pointText = (point, line) => (point.value === undefined ? "–" : shown(point.value, line) + (point.unanswered ? " !" : ""));
 
 // What is chosen, and what there is to choose from.
 function training() {
@@ -65,7 +65,7 @@ function trainingChart(lines) {
   const scale = lines[0].unit === "number" ? 1 : 100;
   const values = lines.flatMap((line) => line.points.filter((point) => point.value !== undefined).map((point) => ({
     step: point.step, line: LOOKS[line.measure].name, value: scale * point.value, low: scale * (point.low ?? point.value), high: scale * (point.high ?? point.value),
-    said: `${LOOKS[line.measure].name}, step ${point.step}: ${shown(point.value, line)}${unit(line)} ${interval(point, line)}${point.n ? `, n ${point.n}` : ""}`,
+    said: `${LOOKS[line.measure].name}, step ${point.step}: ${shown(point.value, line)}${unit(line)} ${interval(point, line)}${point.n ? `, n ${point.n}` : ""}${point.unanswered ? "; over a tenth of the answers are invalid" : ""}`,
   })));
   if (!values.length) return null;
   const steps = values.map(({ step }) => step);

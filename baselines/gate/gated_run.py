@@ -39,8 +39,10 @@ def read(path: Path) -> tuple[Path, RunRecord]:
     found = record.read(path if path.is_file() else folder / "run.json")
     if found.spec.engine == "openai":
         raise UsageError(f"{folder}: a server answered, and its hidden states cannot be read; run the model here")
-    if found.spec.system_prompt is not None:
-        raise UsageError(f"{folder}: it was asked with a system prompt, which no gate is fitted with")
+    if found.spec.system_prompt is not None or found.spec.template_date or found.spec.thinking != "model":
+        raise UsageError(
+            f"{folder}: it was asked with a system prompt, a date or a switch for thinking; gates are fitted without"
+        )
     return folder, found
 
 
@@ -153,7 +155,7 @@ def _fires(task: TaskResult, found: RunRecord, samples: list[Row], gate: Gate, s
 
 def _refused(row: Row, gate: Gate) -> Row:
     """A sample whose answer is the refusal."""
-    kept = {key: row[key] for key in ("id", "language", "category", "prompt") if key in row}
+    kept: Row = {key: row[key] for key in ("id", "language", "category", "prompt") if key in row}
     if "metrics" in row:
         kept["metrics"] = dict.fromkeys(row["metrics"], 0.0)
     if "response" in row:

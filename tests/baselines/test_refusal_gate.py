@@ -296,7 +296,7 @@ def test_other_input_that_does_not_hold_is_one_line(folder, tiny_model, other_ti
     prompted = run(tiny_model, tmp_path / "prompted", "--system-prompt", "Be kind.")
     assert prompted.returncode == 0, prompted.stderr
     (path,) = (tmp_path / "prompted").glob("tiny/*/run.json")
-    check_failed(command("gate", "apply", path, "--gate", folder / "careful"), 2, "system prompt")
+    check_failed(command("gate", "apply", path, "--gate", folder / "careful"), 2, "a system prompt")
     few = tmp_path / "few.jsonl"
     few.write_text("".join(data.read_text(encoding="utf-8").splitlines(keepends=True)[:15]), encoding="utf-8")
     check_failed(fit(tiny_model, few, tmp_path / "few"), 2, "a gate needs 10 harmful and 10 harmless prompts")

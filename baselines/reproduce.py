@@ -23,7 +23,7 @@ import yaml
 
 from mlc_bench.baselines.data import formats, training_data
 from mlc_bench.baselines.reproduction import choice
-from mlc_bench.baselines.reproduction.plan import HERE, PROTOCOL, RECORDS, Job, Plan, chooser, read
+from mlc_bench.baselines.reproduction.plan import HERE, PROTOCOL, RECORDS, Job, Plan, chooser, read, tasks
 from mlc_bench.catalog import sources
 from mlc_bench.core import errors, interruption
 from mlc_bench.core.names import folder_name
@@ -100,17 +100,17 @@ class Reproduction:
                 say(f"{job.name}: {self.failed[job.name]}; the others go on")
 
     def record_of(self, job: Job) -> Path | None:
-        """The finished record of a job by the first judge."""
+        """The finished record of a job by the first judge: of its model, on its tasks."""
         first = self.plan.protocol["judges"]["first"]
         found = sorted(self.plan.records.glob(f"{folder_name(job.name)}-????????/run-*-{first}.json"))
-        return found[0] if found else None
+        return next((path for path in found if set(job.tasks) <= _tasks_of(path)), None)
 
     def missing(self, job: Job) -> str:
         """Why a job cannot be done here; empty where it can."""
         start = self.plan.protocol["models"][job.model]["start"]
         if start in demo_models.MODELS and not demo_models.is_installed(start):
             return f"the model '{start}' is not installed (make {start})"
-        own = [job] if job.method != "base" and job.candidate is None else []
+        own = [job] if self.plan.is_trained(job) and job.candidate is None else []
         for one in filter(None, (*own, self.plan.first(job))):
             if self.chosen(one.method) is None:
                 return f"a candidate of {chooser(self.plan.protocol, one.method)} has no record"
@@ -140,6 +140,11 @@ class Reproduction:
             if place is not None
         }
 
+    def waiting(self) -> list[str]:
+        """The jobs without a record that are scored on other tasks than those of the report."""
+        others = [job for job in self.plan.jobs if job.tasks != tasks(self.plan.protocol) and not self.record_of(job)]
+        return [f"{job.name} on {', '.join(job.tasks)}" for job in others]
+
     def _left(self, jobs: int, workers: int) -> str:
         """The jobs that are not finished, and after the first one the time that they will take."""
         if not self._seconds:
@@ -149,9 +154,8 @@ class Reproduction:
 
     def _do(self, job: Job) -> None:
         protocol = self.plan.protocol
-        model = self._train(job) if job.method != "base" else protocol["models"][job.model]["start"]
-        (made,) = json.loads(self._command(self._run_command(job, model), keep_output=True))
-        results = next(self._results(job).glob(f"*/{made['run_id']}"))
+        model = self._train(job) if self.plan.is_trained(job) else protocol["models"][job.model]["start"]
+        results = self._gated(job, model) if "gate" in self.plan.about(job) else self._answers(job, model)
         if job.candidate is None:
             judge = protocol["judges"]
             command = ["mlc-bench", "judge", str(results), "--judge", judge["second"]]
@@ -160,6 +164,24 @@ class Reproduction:
         self._command(["mlc-bench", "leaderboard", "add", str(results), "--results", str(self.plan.records)])
         if not self.keep:
             self._remove_models(job)
+
+    def _answers(self, job: Job, model: str) -> Path:
+        """The run of a model, finished: nothing is answered again that is answered."""
+        (made,) = json.loads(self._command(self._run_command(job, model), keep_output=True))
+        return next(self._results(job).glob(f"*/{made['run_id']}"))
+
+    def _gated(self, job: Job, model: str) -> Path:
+        """The run of the untrained model with a gate, which is fitted on what the methods are trained on."""
+        untrained = Job(self.plan.protocol["models"][job.model]["name"], job.model, "base", 0, tasks=job.tasks)
+        answers, gate = self._answers(untrained, model), self.work / "models" / job.name
+        data = ["--data-dir", str(self.data_dir)] if self.data_dir else []
+        kept = ",".join([*self.tasks(), *self.plan.protocol["choice"]["tasks"]])
+        rows = self._training_file(self.plan.about(job))
+        fit = ["mlc-bench", "gate", "fit", "--model", model, "--data", str(rows), "--keep-out", kept]
+        self._command([*fit, "--output", str(gate), *data])
+        apply = ["mlc-bench", "gate", "apply", str(answers), "--gate", str(gate), "--output", str(self._results(job))]
+        (made,) = json.loads(self._command([*apply, "--json", *data], keep_output=True))
+        return next(self._results(job).glob(f"*/{made['run_id']}"))
 
     def _remove_models(self, job: Job) -> None:
         """The models of a finished job that no other one needs: 2 GB and more each, and the same commands make them."""
@@ -171,7 +193,7 @@ class Reproduction:
     def _models(self, job: Job) -> list[str]:
         """The names of the models that a job trains: its own, and the one that it starts from."""
         first = self.plan.first(job)
-        return [one.name for one in (job, first) if one and one.method != "base"]
+        return [one.name for one in (job, first) if one and self.plan.is_trained(one)]
 
     def _results(self, job: Job) -> Path:
         """A folder of its own for each job: two that train alike have one run id."""
@@ -182,8 +204,7 @@ class Reproduction:
         command = ["mlc-bench", "run", "--model", model, "--engine", self.engine, "--json"]
         command += ["--judge", self.plan.protocol["judges"]["first"], "--output", str(self._results(job))]
         command += ["--max-tokens", str(answers["max_tokens"])]
-        tasks = about["tasks"] if job.candidate is not None else self.tasks()
-        command += ["--tasks", ",".join(tasks)]
+        command += ["--tasks", ",".join(job.tasks)]
         if job.candidate is not None:
             command += ["--languages", ",".join(about["languages"])]
         elif codes := answers.get("languages"):
@@ -203,11 +224,8 @@ class Reproduction:
         record.write_text(path, self._command(command, keep_output=True))
 
     def tasks(self) -> list[str]:
-        """The tasks of the report, the contrast pairs first."""
-        roles = self.plan.protocol["roles"]
-        return list(
-            dict.fromkeys([*(task for pair in roles["pairs"] for task in pair), roles["harmful"], roles["utility"]])
-        )
+        """The tasks of the report, the contrast pairs first; on no other's prompts a call rests."""
+        return list(tasks(self.plan.protocol))
 
     def _train(self, job: Job) -> str:
         about, protocol = self.plan.about(job), self.plan.protocol
@@ -254,6 +272,11 @@ class Reproduction:
         if process.returncode or self._stop.is_set():
             raise subprocess.CalledProcessError(process.returncode, line)
         return printed or ""
+
+
+def _tasks_of(path: Path) -> set[str]:
+    """The tasks that a record has."""
+    return {task["name"] for task in json.loads(path.read_text(encoding="utf-8"))["tasks"]}
 
 
 def main() -> int:
@@ -321,7 +344,8 @@ def write_report(work: Reproduction, out: Path, failed: dict[str, str]) -> Path:
 
     plan = work.plan
     planned = [job.name for job in plan.jobs]
-    made = document.of_records(plan.records, plan.protocol, failed, planned, work.choices(), plan.kappa())
+    waiting = work.waiting()
+    made = document.of_records(plan.records, plan.protocol, failed, planned, work.choices(), plan.kappa(), waiting)
     return document.write(made, out)
 
 

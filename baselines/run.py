@@ -76,7 +76,8 @@ class TrainRun:
     @property
     def label(self) -> str:
         """What is trained, by name; see `methods.label`."""
-        return methods.label(self.method, self.config.mlc)
+        likelihood = "+sft-benign" if getattr(self.config, "sft_benign", None) else ""
+        return methods.label(self.method, self.config.mlc) + likelihood
 
     def require(self, **needs: Any) -> None:
         """Check that the data has what the method needs; see `data.require`."""
@@ -267,12 +268,12 @@ def _is_ours(folder: Path, run: dict[str, Any]) -> bool:
     if (folder / _RUN).is_file():
         theirs = json.loads((folder / _RUN).read_text())
         differing = sorted(key for key in run if key in theirs and theirs[key] != run[key])  # earlier ones say less
-        if not differing:
-            return True
         if "config" in differing:
             differing.remove("config")
             ours, other = run["config"], theirs.get("config", {})
             differing += sorted(key for key in {*ours, *other} if ours.get(key) != other.get(key))
+        if not differing:
+            return True
         raise UsageError(
             f"{folder} holds another run (it differs in {', '.join(differing)}); choose another --output, or remove it"
         )

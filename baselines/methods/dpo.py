@@ -2,12 +2,23 @@
 
 Log-probabilities are sums over the response. The frozen reference's are computed once, before training, so that each
 step forwards the policy only.
+
+`sft_benign` adds a likelihood term on the chosen responses to harmless prompts: DPO alone can lower it, since it only
+asks for a gap to the rejected ones. For each pair
+
+    loss + sft_benign * [the prompt is harmless] * (mean negative log-likelihood of the chosen response's tokens)
+
+and the mean over all pairs, as DPO's own, so that it does not depend on how pairs are dealt out. TRL's `loss_type`
+"sft" would take the refusals of harmful prompts too.
 """
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+import torch
 from pydantic import Field
+from torch import Tensor
 from trl import DPOConfig, DPOTrainer
 
 from mlc_bench.baselines.config import TrainConfig
@@ -21,9 +32,42 @@ NEEDS: dict[str, bool] = {"rejected": True}
 class Config(TrainConfig):
     beta: float = Field(0.1, gt=0, description="factor of the log-ratios; larger stays nearer to the reference")
     reference: str | None = Field(None, description="another model as the frozen reference; default: the one trained")
+    sft_benign: float | None = Field(
+        None, ge=0, description="weight of the likelihood of chosen responses to harmless prompts; default: none"
+    )
+
+
+_BENIGN = "benign"  # column and key of a batch: 1 where a pair's prompt is harmless, else 0
 
 
 class Trainer(DPOTrainer):
+    sft_benign = 0.0
+
+    def add_likelihood(self, weight: float) -> None:
+        """To be called once the trainer is built, of a dataset with the column `benign`."""
+        self.sft_benign = weight
+        self.data_collator: Any = _collated_with_kinds(self.data_collator)
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        if _BENIGN not in inputs:
+            return super()._compute_loss(model, inputs, return_outputs)
+        outputs = []
+
+        def noted(*args: Any, **kwargs: Any) -> Any:
+            outputs.append(model(*args, **kwargs))
+            return outputs[-1]
+
+        others = {key: value for key, value in inputs.items() if key != _BENIGN}
+        found = super()._compute_loss(noted, others, return_outputs)
+        benign = inputs[_BENIGN].to(self.accelerator.device)
+        extra = (benign * _chosen_nll(outputs[0].log_probs, inputs["completion_mask"])).mean()
+        self._metrics["train" if self.model.training else "eval"]["sft_benign"].append(
+            self.accelerator.gather(extra.detach()).mean().item()
+        )
+        loss, *rest = found if return_outputs else (found,)
+        loss = loss + self.sft_benign * extra
+        return (loss, *rest) if return_outputs else loss
+
     def _prepare_dataset(self, dataset: Any, *args: Any) -> Any:
         return dataset  # ours has token ids already
 
@@ -48,6 +92,23 @@ class Trainer(DPOTrainer):
                 del self.compute_ref_log_probs
 
 
+def _chosen_nll(log_probs: Tensor, completion_mask: Tensor) -> Tensor:
+    """Mean negative log-likelihood (pairs,) of the chosen responses of a batch, which come before the rejected ones."""
+    mask = completion_mask[:, 1:].chunk(2)[0]
+    chosen = log_probs[:, -mask.shape[1] :].chunk(2)[0]
+    return -(chosen * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+
+
+def _collated_with_kinds(collator: Callable[[list[Any]], Any]) -> Callable[[list[Any]], Any]:
+    """A collator that also gathers the pairs' kinds."""
+
+    def collated(examples: list[dict[str, Any]]) -> dict[str, Any]:
+        batch: dict[str, Any] = collator(examples)
+        return batch | {_BENIGN: torch.tensor([example[_BENIGN] for example in examples], dtype=torch.float32)}
+
+    return collated
+
+
 def build(run: TrainRun) -> Any:
     run.require(**NEEDS)
     return train_on(run, english(run.rows))
@@ -64,8 +125,12 @@ def train_on(run: TrainRun, examples: list[Example]) -> Any:
         max_length=None,  # what is too long has been left out or cut already
     )
     reference = run.reference(config.reference) if config.reference else None
-    dataset = run.dataset(examples)
+    kinds = [int(example["row"]["kind"] == "benign") for example in examples] if config.sft_benign else None
+    dataset = run.dataset(examples, (lambda made: made.add_column(_BENIGN, kinds)) if kinds else None)
     run.reference_tokens = sum(
         2 * len(row["prompt_ids"]) + len(row["chosen_ids"]) + len(row["rejected_ids"]) for row in dataset
     )
-    return run.trainer(Trainer, arguments, dataset, ref_model=reference)
+    trainer = run.trainer(Trainer, arguments, dataset, ref_model=reference)
+    if config.sft_benign:
+        trainer.add_likelihood(config.sft_benign)
+    return trainer

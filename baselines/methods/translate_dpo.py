@@ -2,6 +2,9 @@
 
 As `translate-sft`, with the rejected responses translated too and the loss of `dpo`. MPO's data can be used as well: it
 has pairs in other languages.
+
+Where every row has responses in all languages, each language has as many pairs: the balanced multilingual DPO of
+RefusEU (arXiv 2606.07535).
 """
 
 from typing import Any

@@ -105,7 +105,7 @@ def load(identity: Identity) -> tuple[Any, Any]:
 
 def measure(model: Any, tokenizer: Any, texts: dict[str, list[str]], batch_size: int, name: str, task: str) -> Probe:
     """The figures of a model on parallel prompts (see `prompts`)."""
-    states = _states(model, tokenizer, [text for column in texts.values() for text in column], batch_size)
+    states = read_states(model, tokenizer, [text for column in texts.values() for text in column], batch_size)
     count = len(texts[ANCHOR])
     grid = states.unflatten(1, (len(texts), count))  # (layers, languages, prompts, H)
     return Probe(name, task, count, [_layer(number, one, list(texts)) for number, one in enumerate(grid, 1)])
@@ -131,13 +131,18 @@ def _layer(number: int, states: Tensor, codes: list[str]) -> Layer:
 
 
 @torch.inference_mode()
-def _states(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> Tensor:
-    """Last-token states (layers, texts, H) in float32 on the CPU; prompts of like length share a batch."""
+def read_states(
+    model: Any, tokenizer: Any, texts: list[str], batch_size: int, layer: int | None = None, phase: str = "probe"
+) -> Tensor:
+    """Last-token states (layers, texts, H) in float32 on the CPU; prompts of like length share a batch.
+
+    `layer`: only what this one, from 1, puts out; default: all. `phase`: the name of the progress bar.
+    """
     encoded = [tokenize_rows.prompt_ids(tokenizer, text) for text in texts]
     order = sorted(range(len(texts)), key=lambda index: -len(encoded[index]))
     found: Tensor | None = None
     pad = tokenizer.pad_token_id or 0
-    with bar("probe") as report:
+    with bar(phase) as report:
         for start in range(0, len(order), batch_size):
             report(start, len(order))
             places = order[start : start + batch_size]
@@ -149,7 +154,8 @@ def _states(model: Any, tokenizer: Any, texts: list[str], batch_size: int) -> Te
                 input_ids=ids, attention_mask=mask.long(), output_hidden_states=True, use_cache=False
             )
             rows = torch.arange(len(places), device=model.device)
-            last = torch.stack([layer[rows, ends].float().cpu() for layer in output.hidden_states[1:]])
+            wanted = output.hidden_states[1:] if layer is None else (output.hidden_states[layer],)
+            last = torch.stack([states[rows, ends].float().cpu() for states in wanted])
             if found is None:
                 found = last.new_zeros(len(last), len(texts), last.shape[-1])
             found[:, places] = last

@@ -25,6 +25,8 @@ class Job:
     seed: int
     candidate: int | None = None
     """Of a run that is scored on the development pairs: which candidate it tries, from 0."""
+    tasks: tuple[str, ...] = ()
+    """What the model is scored on."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,10 @@ class Plan:
         """The least share of answers in the prompt's language that a method's settings must leave, in each language."""
         return float(self.protocol["methods"][method].get("fidelity", 0.0))
 
+    def is_trained(self, job: Job) -> bool:
+        """Whether a job trains a model: the base is as it was released, a gate stands before its answers."""
+        return "train" in self.about(job)
+
     def kappa(self) -> dict[str, dict[str, Any]]:
         """The second judge's agreement with labels, by language, as it was counted before the runs."""
         found: dict[str, dict[str, Any]] = json.loads((HERE / self.protocol["judges"]["kappa"]).read_text("utf-8"))
@@ -67,26 +73,34 @@ def read(forms: Sequence[str] = (), path: Path = PROTOCOL, records: Path = RECOR
     return Plan(protocol, list(_trials(protocol, jobs)), jobs, records / f"version-{protocol['version']}")
 
 
+def tasks(protocol: dict[str, Any], roles: dict[str, Any] | None = None) -> tuple[str, ...]:
+    """The tasks of the report, or of other roles, the contrast pairs first."""
+    roles = roles or protocol["roles"]
+    pairs = [task for pair in roles["pairs"] for task in pair]
+    return tuple(dict.fromkeys([*pairs, roles["harmful"], *([roles["utility"]] if "utility" in roles else [])]))
+
+
 def _jobs(protocol: dict[str, Any], form: dict[str, Any]) -> Iterator[Job]:
+    scored = tasks(protocol, form.get("roles"))
     for model in form["models"]:
         for seed in form["seeds"]:
             for method in form["methods"]:
                 if method != "base":
-                    yield Job(f"{model}-{method}-s{seed}", model, method, seed)
+                    yield Job(f"{model}-{method}-s{seed}", model, method, seed, tasks=scored)
                 elif seed == form["seeds"][0]:  # not trained: one run
-                    yield Job(protocol["models"][model]["name"], model, method, 0)
+                    yield Job(protocol["models"][model]["name"], model, method, 0, tasks=scored)
 
 
 def _trials(protocol: dict[str, Any], jobs: Sequence[Job]) -> Iterator[Job]:
     """Each candidate of every method that the jobs take a choice of."""
     about = protocol["choice"]
-    trained = [job.method for job in jobs if job.method != "base"]
+    trained = [job.method for job in jobs if "train" in protocol["methods"][job.method]]
     first = [protocol["methods"][name].get("after") for name in trained]
     methods = dict.fromkeys(chooser(protocol, name) for name in (*filter(None, first), *trained))
     for method in methods:
         for place in range(len(about["candidates"])):
             name = f"{about['model']}-{method}.candidate-{place + 1}-s{about['seed']}"
-            yield Job(name, about["model"], method, about["seed"], place)
+            yield Job(name, about["model"], method, about["seed"], place, tuple(about["tasks"]))
 
 
 def chooser(protocol: dict[str, Any], method: str) -> str:

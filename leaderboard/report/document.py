@@ -1,7 +1,7 @@
 """The report of a reproduction, as Markdown and HTML, from its records alone. No number in it is typed by hand."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,12 @@ def of_records(
     planned: Sequence[str],
     chosen: Mapping[str, str],
     kappa: Mapping[str, dict[str, Any]],
+    waiting: Sequence[str] = (),
 ) -> Report:
     """The report of the records in a folder.
 
-    `failed`: runs that could not be done, with the reason; `planned`: the names of all runs; the others: see `Found`.
+    `failed`: runs that could not be done, with the reason; `planned`: the names of all runs; `waiting`: those without a
+    record whose model has one on other tasks; the others: see `Found`.
 
     Raises PrerequisiteError where there is no record yet.
     """
@@ -119,7 +121,7 @@ def of_records(
         probes.read(records, aliases, planned),
         blind_labels.read(records, planned),
         failed,
-        [name for name in planned if name not in there and name not in failed],
+        [*(name for name in dict.fromkeys(planned) if name not in there and name not in failed), *waiting],
         chosen,
         kappa,
     )
@@ -191,6 +193,7 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
         "## In short\n\n" + _short(called) + "\n" + method_tables.other_language(arms, tasks) + "\n" + _CALLS,
         _missing(found),
         *(_of_model(found, model, tasks) for model in models),
+        *_with_own_tasks(found, protocol, trusted),
         "## The two judges\n\n" + _judges(found, protocol, tasks, models),
         "## Blind labels\n\n" + _labels(found, protocol) if found.labels else "",
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(found.probed) if found.probed else "",
@@ -202,9 +205,9 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
     return "\n".join(part for part in parts if part), figures
 
 
-def roles(protocol: dict[str, Any]) -> Tasks:
-    """Which task plays which part, as the protocol says."""
-    about = protocol["roles"]
+def roles(protocol: dict[str, Any], form: Mapping[str, Any] | None = None) -> Tasks:
+    """Which task plays which part, as the protocol, or a form of it with roles of its own, says."""
+    about = protocol["roles"] | (form or {}).get("roles", {})
     return Tasks(tuple(Pair(*pair) for pair in about["pairs"]), about["harmful"], about["utility"])
 
 
@@ -253,6 +256,23 @@ def _of_model(found: Found, model: str, tasks: Tasks) -> str:
             heading = f"The base does not answer to these tasks in {', '.join(quiet)}, which are in none of the means:"
             parts.append(f"{heading}\n\n{rows}")
     return "\n".join(parts)
+
+
+def _with_own_tasks(found: Found, protocol: dict[str, Any], trusted: Sequence[str]) -> Iterator[str]:
+    """A section for each form with roles of its own, of the models that have records on these tasks."""
+    for name, form in protocol["forms"].items():
+        if "roles" not in form:
+            continue
+        tasks = roles(protocol, form)
+        own = list(dict.fromkeys([*(task for pair in tasks.pairs for task in pair.both), tasks.harmful]))
+        arms = {key: arm for key, arm in found.first.items() if any(map(arm.task, own))}
+        if arms:
+            called = claims.call_all(arms, found.second, tasks, comparisons(protocol), trusted)
+            levels = [
+                f"{method_tables.methods(arms, model, tasks)}\n{method_tables.means_over(arms, model, tasks)}"
+                for model in dict.fromkeys(model for model, _ in arms)
+            ]
+            yield "\n".join([f"## The form {name}: {', '.join(map(escape, own))}\n", _short(called), *levels])
 
 
 def _judges(found: Found, protocol: dict[str, Any], tasks: Tasks, models: Sequence[str]) -> str:

@@ -59,14 +59,21 @@ class Effect:
 def arms(records: Sequence[RunRecord], aliases: Mapping[str, tuple[str, str]]) -> dict[tuple[str, str], Arm]:
     """Records as arms by (model, method). `aliases`: name of a model -> (model, method), for the untrained ones.
 
-    A record whose name is of neither kind is left out.
+    A record whose name is of neither kind is left out; of two of one model each task is there once, the later one's.
     """
     found: dict[tuple[str, str], Arm] = {}
     for run in records:
         if place := identify(run.model.name, aliases):
             model, method, seed = place
-            found.setdefault((model, method), Arm(model, method)).runs[seed] = run
+            runs = found.setdefault((model, method), Arm(model, method)).runs
+            runs[seed] = _together(runs[seed], run) if seed in runs else run
     return found
+
+
+def _together(one: RunRecord, later: RunRecord) -> RunRecord:
+    """The later record, with the tasks that only the other has."""
+    names = {task.name for task in later.tasks}
+    return later.model_copy(update={"tasks": [*(task for task in one.tasks if task.name not in names), *later.tasks]})
 
 
 def identify(name: str, aliases: Mapping[str, tuple[str, str]]) -> tuple[str, str, int] | None:

@@ -3,7 +3,21 @@
 import typer
 
 from mlc_bench import console
-from mlc_bench.cli import calibrate, compare, doctor, export, judge, label, leaderboard, probe, run, show, sweep, view
+from mlc_bench.cli import (
+    calibrate,
+    compare,
+    doctor,
+    export,
+    gate,
+    judge,
+    label,
+    leaderboard,
+    probe,
+    run,
+    show,
+    sweep,
+    view,
+)
 from mlc_bench.cli.catalog import contribute, judges, languages, suites, tasks
 
 app = typer.Typer(
@@ -30,6 +44,7 @@ contribute.register(tasks.app, languages.app)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(languages.app, name="languages")
 app.add_typer(suites.app, name="suites")
+app.add_typer(gate.app, name="gate")
 app.add_typer(leaderboard.app, name="leaderboard")
 
 

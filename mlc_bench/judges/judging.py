@@ -206,37 +206,42 @@ def rejudge(
     for found in () if allow_self_judge else records:
         refuse_self_judging(judge, found.model.name, found.model.weights_digest)
     start = time.perf_counter()
-    wanted = [(folder, [task.name for task in _judged(found)]) for folder, found in zip(folders, records, strict=True)]
+    wanted = [(folder, [task.name for task in judged(found)]) for folder, found in zip(folders, records, strict=True)]
     # A folder that was moved out of its results keeps its judgements to itself.
     moved = folders[0].resolve().name != records[0].run_id
     output = folders[0] if moved else folders[0].resolve().parent.parent
     verdicts = judge_samples(judge, wanted, output)
     took = round((time.perf_counter() - start) / len(folders), 3)
     return [
-        _rejudged(folder, found, judge, by_task, took)
+        judged_record(folder, found, judge, by_task, took)
         for folder, found, by_task in zip(folders, records, verdicts, strict=True)
     ]
 
 
-def _judged(found: record.RunRecord) -> list[record.TaskResult]:
+def judged(found: record.RunRecord) -> list[record.TaskResult]:
+    """The tasks of a run whose answers a judge reads."""
     return [task for task in found.tasks if task.status == "complete" and task.measures != "utility"]
 
 
-def _rejudged(
+def judged_record(
     folder: Path, found: record.RunRecord, judge: Judge, by_task: dict[str, list[Row]], took: float
 ) -> tuple[record.RunRecord, Path]:
-    judged = _judged(found)
-    judge_info = info(judge, by_task, {task.name for task in judged if task.measures == "over_refusal"})
-    samples = {task.name: read_samples(folder, task.name) for task in judged}
-    pair(judged, samples)
-    for task in judged:
+    """A run's record with these verdicts, by task, on the samples in its folder; and where it is written.
+
+    As `run.json` where the judge is the one that `found` names, else beside it. `took`: seconds of judging.
+    """
+    tasks = judged(found)
+    judge_info = info(judge, by_task, {task.name for task in tasks if task.measures == "over_refusal"})
+    samples = {task.name: read_samples(folder, task.name) for task in tasks}
+    pair(tasks, samples)
+    for task in tasks:
         fingerprints = {
             code: {"data_fingerprint": old.data_fingerprint, "prompt_fingerprint": old.prompt_fingerprint}
             for code, old in task.languages.items()
         }
         task.languages, task.summary = {}, {}
         score(task, samples[task.name], by_task[task.name], fingerprints, found.spec, judge_info)
-    correction.apply(judged, judge_info, by_task, folder)
+    correction.apply(tasks, judge_info, by_task, folder)
     found.phases |= {"judge": took}
     target = folder / ("run.json" if found.judge.id == judge.id else f"run.{judge.slug}.json")
     changed = {"judge": judge_info, "spec": found.spec.model_copy(update={"judge": judge.id})}

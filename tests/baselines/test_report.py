@@ -205,3 +205,31 @@ def test_values_that_nothing_is_known_of_are_dashes():
     arm = Arm("m", "dpo", {1: sample_records.make("m-dpo-s1", tasks=TASKS[:1])})
     assert method_tables.rate(arm, "pku", ["en"]) == method_tables.DASH
     assert method_tables.shown(None) == method_tables.DASH
+
+
+def test_a_form_with_tasks_of_its_own_has_a_section_of_its_own(tmp_path):
+    """Its records are of models that have others: neither takes the place of the other."""
+    plan = plans.read()
+    tasks = (("polyrefuse_harmful", "safety", "polyrefuse_harmless"), ("polyrefuse_harmless", "over_refusal", None),
+             ("multijail", "safety", None))  # fmt: skip
+
+    def whole(name, harmful):
+        strings = {
+            task: dict.fromkeys(("en", "sw"), "1" * round(40 * rate) + "0" * round(40 - 40 * rate))
+            for task, rate in (("polyrefuse_harmful", harmful), ("polyrefuse_harmless", 0.1), ("multijail", harmful))
+        }
+        return sample_records.make(name, tasks=tasks, strings=strings, judge="refusal", run=f"whole-{name[-6:]}")
+
+    arms = (BASE, 0.2), ("qwen05-dpo-s1", 0.5), ("qwen05-dpo+mlc-s1", 0.9)
+    only = report(plan, tmp_path / "only", *(run(name, rate) for name, rate in arms)).document
+    assert "## The form" not in only
+    both = report(
+        plan, tmp_path / "both", *(run(name, rate) for name, rate in arms),
+        whole(BASE, 0.2), whole("qwen05-dpo-s1", 0.7), whole("qwen05-dpo+mlc-s1", 0.95),
+    ).document.replace("\\", "")  # fmt: skip
+    short = only.replace("\\", "").split("## In short")[1].split("## What is missing")[0]
+    assert short in both, "the main table is that of the main tasks"
+    section = both.split("## The form whole: polyrefuse_harmful, polyrefuse_harmless, multijail")[1].split("\n## ")[0]
+    assert "| qwen05 | dpo − base | **rises** +50.0 [" in section
+    assert "| qwen05 | dpo+mlc − dpo | **rises** +25.0 [" in section
+    assert "| dpo | 1 | 70.0 [" in section

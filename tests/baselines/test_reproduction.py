@@ -15,63 +15,15 @@ import signals
 import yaml
 from conftest import ROOT
 
-from mlc_bench.baselines import methods, reproduce
-from mlc_bench.baselines.data import training_data
+from mlc_bench.baselines import reproduce
 from mlc_bench.baselines.reproduction import choice
 from mlc_bench.baselines.reproduction import plan as plans
-from mlc_bench.core import errors
 from mlc_bench.core.names import folder_name
 from mlc_bench.leaderboard.render import to_markdown
 from mlc_bench.leaderboard.report import document
 from mlc_bench.records import record
 from mlc_bench.records.record import Value
 from mlc_bench.records.selectivity import of_record
-
-
-def test_the_runs_of_the_protocol():
-    plan = plans.read()
-    names = [job.name for job in plan.jobs]
-    assert len(set(names)) == len(names)
-    methods_of = plan.protocol["methods"]
-    assert all(job.method in methods_of for job in plan.jobs)
-    core = plans.read(["core"]).jobs
-    assert [job.method for job in core].count("base") == 1  # not trained, so that it has no seeds
-    for method in ("dpo", "dpo+mlc", "cosine", "mpo"):
-        assert sorted(job.seed for job in core if job.method == method) == [1, 2, 3]
-    assert [job.seed for job in core if job.method == "dpo"] == [1, 2, 3]
-    assert {job.seed for job in core[:5]} == {0, 1}  # all methods of one seed before the next
-
-
-def test_every_method_has_the_same_budget_of_candidates():
-    plan = plans.read()
-    candidates = len(plan.protocol["choice"]["candidates"])
-    tried = {
-        job.method: [other.candidate for other in plan.trials if other.method == job.method] for job in plan.trials
-    }
-    assert all(places == list(range(candidates)) for places in tried.values())
-    trained = {job.method for job in plan.jobs if job.method != "base"}
-    borrowing = {name for name in trained if "as" in plan.protocol["methods"][name]}
-    assert trained - borrowing <= set(tried)
-    assert {plan.protocol["methods"][name]["as"] for name in borrowing} <= set(tried)
-    scored = {*plan.protocol["choice"]["tasks"]}
-    assert not scored & set(reproduction(plan).tasks()), "settings are chosen on prompts that no claim rests on"
-
-
-def test_methods_learn_from_responses_in_other_languages_where_they_need_them(tmp_path):
-    plan = plans.read()
-    needing = {
-        name for name, about in plan.protocol["methods"].items()
-        if "train" in about and methods.get(about["train"]).NEEDS.get("responses")
-    }  # fmt: skip
-    assert needing == {"mpo", "translate-sft", "translate-dpo", "sdrrl"} & set(plan.protocol["methods"])
-    assert {name for name, about in plan.protocol["methods"].items() if about.get("responses")} == needing
-    for method in ("dpo", "mpo"):
-        path = reproduction(plan, tmp_path)._training_file(plan.protocol["methods"][method])
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        assert len(rows) == len(training_data.load(["embedded"]).rows)
-        assert all(list(row["prompts"]) == plan.protocol["trained_languages"] for row in rows)
-        known = {tuple(row["responses"] or ()) for row in rows}
-        assert known == {tuple(plan.protocol["trained_languages"][1:]) if method == "mpo" else ()}
 
 
 def reproduction(plan, work=Path("work")):
@@ -133,6 +85,7 @@ class Commands:
         monkeypatch.setattr(reproduce.Reproduction, "_command", lambda _, line, keep_output=False: self.run(line))
         self.work = reproduce.Reproduction(plan, tmp_path / "work", None, "hf", keep=keep)
         self.fails, self.settings, self.judged, self.at_work, self.most = fails, {}, [], 0, 0
+        self.asked, self.lines = {}, []
         self.lock = threading.Lock()
 
     def run(self, line):
@@ -142,26 +95,37 @@ class Commands:
         time.sleep(0.05)
         with self.lock:
             self.at_work -= 1
+        self.lines.append(line)
         if line[0] == "train-baseline":
             return self.train(yaml.safe_load(Path(line[-1]).read_text(encoding="utf-8")))
-        name = Path(line[line.index("--model") + 1]).name if "--model" in line else None
         if line[1] == "run":
-            (Path(line[line.index("--output") + 1]) / name / f"run-{name}").mkdir(parents=True)
-            return json.dumps([{"run_id": f"run-{name}"}])
+            tasks = line[line.index("--tasks") + 1].split(",")
+            return self.answer(line, Path(line[line.index("--model") + 1]).name, tasks)
+        if line[1:3] == ["gate", "apply"]:
+            return self.answer(line, Path(line[line.index("--gate") + 1]).name, self.asked[Path(line[3])])
         if line[1] == "judge":
             self.judged.append(Path(line[2]).parent.name)
         if line[1] == "leaderboard":
-            name = Path(line[3]).parent.name
-            best = self.best(name)
+            name, tasks = Path(line[3]).parent.name, self.asked[Path(line[3])]
+            best = self.best(name, tasks)
             name = self.work.plan.protocol["models"]["qwen05"]["name"] if name == "demo" else name
-            path = self.work.plan.records / f"{folder_name(name)}-00000000" / "run-1-refusal.json"
-            path.parent.mkdir(parents=True)
+            path = self.work.plan.records / f"{folder_name(name)}-00000000" / f"run-{len(tasks)}-refusal.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(best.model_dump_json())
         return "{}"
 
-    def best(self, name):
+    def answer(self, line, name, tasks):
+        """A run of a model on these tasks, which has a folder of its own and may be there already."""
+        folder = Path(line[line.index("--output") + 1]) / name / f"run-{name}-{len(tasks)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.asked[folder] = tasks
+        return json.dumps([{"run_id": folder.name}])
+
+    def best(self, name, tasks):
         """The second candidate is the best one."""
-        return on_development(0.2 if "candidate-2" in name else 0.1)
+        if "candidate" in name:
+            return on_development(0.2 if "candidate-2" in name else 0.1)
+        return sample_records.make(name, tasks=tuple((task, "safety", None) for task in tasks))
 
     def train(self, settings):
         folder = Path(settings["output"])
@@ -227,6 +191,52 @@ def test_a_method_that_starts_from_what_another_one_made(tmp_path, monkeypatch):
     assert not list(models.iterdir()), "every model is removed once nothing starts from it"
 
 
+def small(tmp_path, methods, **forms):
+    """A plan of some methods of ours, in forms of one seed."""
+    protocol = yaml.safe_load(plans.PROTOCOL.read_text(encoding="utf-8"))
+    protocol["forms"] = {"core": {"models": ["qwen05"], "methods": methods, "seeds": [1]}} | forms
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(protocol))
+    return plans.read(path=path, records=tmp_path / "records")
+
+
+def test_a_gate_is_fitted_without_trials_and_put_before_the_answers_of_the_base(tmp_path, monkeypatch):
+    plan = small(tmp_path, ["base", "gate"])
+    assert plan.trials == []
+    commands = Commands(tmp_path, monkeypatch, plan=plan, keep=False)
+    assert commands.work.run() == {}
+    assert not commands.settings, "nothing is trained"
+    fit, applied = (line for line in commands.lines if line[1] == "gate")
+    rows = [json.loads(line) for line in Path(fit[fit.index("--data") + 1]).read_text(encoding="utf-8").splitlines()]
+    assert set(rows[0]["prompts"]) == {*plan.protocol["trained_languages"]}
+    assert {*plan.protocol["choice"]["tasks"], "starter_harmful"} < {*fit[fit.index("--keep-out") + 1].split(",")}
+    base, gated = (commands.work.record_of(job) for job in plan.jobs)
+    runs = {line[line.index("--output") + 1] for line in commands.lines if line[1] == "run"}
+    assert len(runs) == 1, "the base's folder, in which its answers are"
+    assert applied[3].startswith(runs.pop())
+    assert applied[applied.index("--gate") + 1].endswith("qwen05-gate-s1")
+    assert base != gated
+    assert sorted(commands.judged) == ["demo", "qwen05-gate-s1"]
+
+
+def test_a_form_with_roles_of_its_own_scores_the_models_of_the_others_again(tmp_path, monkeypatch):
+    """A model stays until both are done, and each has a record of its own tasks."""
+    roles = {"pairs": [["polyrefuse_harmful", "polyrefuse_harmless"]], "harmful": "multijail"}
+    whole = {"models": ["qwen05"], "methods": ["base", "dpo"], "seeds": [1], "roles": roles}
+    plan = small(tmp_path, ["base", "dpo"], whole=whole)
+    wanted = ("polyrefuse_harmful", "polyrefuse_harmless", "multijail")
+    assert [job.tasks for job in plan.jobs[2:]] == [wanted, wanted]
+    commands = Commands(tmp_path, monkeypatch, plan=plan, keep=False)
+    names = [job.name for job in plan.jobs[2:]]
+    assert commands.work.waiting() == [f"{name} on {', '.join(wanted)}" for name in names]
+    assert commands.work.run() == {}
+    trained = [line for line in commands.lines if line[0] == "train-baseline" and "candidate" not in str(line[-1])]
+    assert len({line[-1] for line in trained}) == 1, "the model of both, which `train-baseline` finds finished"
+    assert commands.work.waiting() == []
+    assert len({commands.work.record_of(job) for job in plan.jobs}) == 4
+    assert not list((tmp_path / "work" / plan.records.name / "models").iterdir())
+
+
 def test_a_model_that_is_not_installed_is_said_before_anything_is_tried(monkeypatch):
     monkeypatch.setattr(reproduce.demo_models, "is_installed", lambda which: which == "demo")
     plan = plans.read()
@@ -278,11 +288,6 @@ def test_vllm_takes_one_run_at_a_time():
     assert "--workers: vLLM takes the whole machine" in done.stderr
 
 
-def test_a_protocol_without_the_form_is_named():
-    with pytest.raises(errors.UsageError, match=r"reproduce\.yaml has no form 'wide'; it has: core"):
-        plans.read(["wide"])
-
-
 def test_the_committed_report_is_what_the_records_give():
     """docs/reproduction: made anew with `--report-only`."""
     committed = ROOT / "docs" / "reproduction"
@@ -291,7 +296,8 @@ def test_the_committed_report_is_what_the_records_give():
         assert not list(plan.records.glob("*/run-*.json")), "records without a report: make reproduce"
         pytest.skip("no run of this protocol is finished")
     names = [job.name for job in plan.jobs]
-    made = document.of_records(plan.records, plan.protocol, {}, names, reproduction(plan).choices(), plan.kappa())
+    work = reproduction(plan)
+    made = document.of_records(plan.records, plan.protocol, {}, names, work.choices(), plan.kappa(), work.waiting())
     assert (committed / "report.md").read_text(encoding="utf-8") == made.document
     board = (committed / "leaderboard" / "README.md").read_text(encoding="utf-8")
     assert board == to_markdown.document(made.board)
@@ -308,12 +314,15 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model, m
         "train": {"cutoff": 1024, "batch_size": 2, "accumulation": 1},
         "methods": {"base": {}, "dpo": {"train": "dpo", "counterpart": "base"},
                     "dpo+mlc": {"train": "dpo", "counterpart": "dpo", "settings": {"mlc": {}}},
+                    "gate": {"gate": True, "counterpart": "base"},
                     "orpo": {"train": "orpo", "counterpart": "base", "settings": {"batch_size": 0}}},
         "roles": {"pairs": [["starter_harmful", "starter_benign"]], "harmful": "starter_harmful",
                   "utility": "starter_choice"},
         "answers": {"max_tokens": 8, "engine_args": {"hf": ["batch_size=40"]}, "languages": ["en", "sw"]},
         "probe": ["base", "dpo+mlc"],
-        "forms": {"core": {"models": ["tiny"], "methods": ["base", "dpo", "dpo+mlc", "orpo"], "seeds": [1]}},
+        "forms": {"core": {"models": ["tiny"], "methods": ["base", "dpo", "dpo+mlc", "orpo", "gate"], "seeds": [1]},
+                  "more": {"models": ["tiny"], "methods": ["base"], "seeds": [1],
+                           "roles": {"pairs": [["dev_harmful", "dev_harmless"]], "harmful": "dev_harmful"}}},
     }  # fmt: skip
     protocol["choice"] |= {
         "model": "tiny", "languages": ["en", "sw"],
@@ -329,10 +338,13 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model, m
     report_text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
     assert "tiny-orpo-s1 is missing: a candidate of orpo has no record" in report_text
     kept = sorted((tmp_path / "records").rglob("run-*.json"))
-    assert len(kept) == 4 + 2 * 3  # candidates by the first judge; base, DPO and DPO+MLC by both
+    assert len(kept) == 4 + 2 * 5  # candidates by the first judge; base (twice), DPO, DPO+MLC and the gate by both
     assert {path.stem for path in (tmp_path / "records").rglob("probes/*.json")} == {"tiny", "tiny-dpo+mlc-s1"}
     trained = next(path for path in kept if "tiny-dpo+mlc-s1" in str(path))
     assert record.read(trained).model.training["method"] == "dpo+mlc"
     again = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)
-    assert "7 of them are finished" in again.stderr
+    assert "9 of them are finished" in again.stderr
+    gated = next(path for path in kept if "tiny-gate-s1" in str(path))
+    assert record.read(gated).model.training["method"] == "gate"
+    assert "## The form more: dev_harmful, dev_harmless\n" in report_text
     assert sorted((tmp_path / "records").rglob("run-*.json")) == kept

@@ -70,8 +70,11 @@ def test_a_claim_of_an_earlier_version_says_less(tiny_model, tmp_path):
     prepare("dpo", tiny_model, tmp_path)
     path = tmp_path / "out" / "train_run.json"
     claim = json.loads(path.read_text())
+    del claim["config"]["sft_benign"]  # a setting that it did not have
     path.write_text(json.dumps({key: claim[key] for key in ("method", "config", "weights", "data")}))
     prepare("dpo", tiny_model, tmp_path)
+    with pytest.raises(run.UsageError, match="differs in sft_benign"):
+        prepare("dpo", tiny_model, tmp_path, sft_benign=1.0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -121,6 +121,9 @@ def test_train(checkout, demo, tiny_model):
     assert "Training runs" in checkout.read("runs/scored/page/index.html")
     assert (checkout.folder / "runs/sft-lora/adapter_model.safetensors").is_file()
     assert "matched" in the(done, "probe")
+    assert "layer" in the(done, "gate fit")
+    (gated,) = checkout.folder.glob("results/gated/gate/*/run.json")
+    assert json.loads(gated.read_text())["model"]["training"]["method"] == "gate"
 
 
 def test_several_gpus(checkout, tiny_model):

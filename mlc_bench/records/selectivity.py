@@ -119,7 +119,12 @@ def _language(code: str, harmful: TaskResult, harmless: TaskResult) -> Selectivi
 
 
 def correlation(first: Array, second: Array) -> float:
-    """Of the values of pairs (resamples, or prompts with nan for no verdict); 0 where one of them does not vary."""
+    """Of the values of pairs (resamples, or prompts with nan for no verdict); 0 where one of them does not vary.
+
+    Of unequally many, which are no pairs whatever a record says, 0 as well.
+    """
+    if len(first) != len(second):
+        return 0.0
     both = np.isfinite(first) & np.isfinite(second)
     if both.sum() < 2 or not np.ptp(first[both]) or not np.ptp(second[both]):
         return 0.0

@@ -139,3 +139,13 @@ def test_a_row_says_where_the_model_answers_in_another_language(tmp_path):
             task.languages[code].metrics["language_fidelity"] = Value(value=share, low=0.0, high=1.0, n=40)
     (table,) = board(tmp_path, record).headline
     assert f"fewer than half of its answers are in the prompt's language in {CODES[1]}" in table.rows[0].notes
+
+
+def test_a_record_that_calls_unequally_many_prompts_pairs_is_read_as_two_tasks(tmp_path):
+    found = {"harm": dict.fromkeys(CODES, "10" * 20), "benign": dict.fromkeys(CODES, "10" * 12)}
+    record = sample_records.make(tasks=TASKS, languages=CODES, strings=found)
+    apart = board(tmp_path / "a", record).headline[0]
+    record.tasks[0].over_refusal_pairs = True
+    (table,) = board(tmp_path / "b", record).headline
+    name = "sw"
+    assert cell(table, "model-a", name).low == pytest.approx(cell(apart, "model-a", name).low)

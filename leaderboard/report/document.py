@@ -41,9 +41,10 @@ agrees with the English one (cosine), whether it finds its own English prompt am
 the largest singular value, which the MLC loss raises. High cosine with few matches: the states share the chat \
 template, not the meaning.
 """
-_BLIND = """Answers of several models, mixed and labelled blind with `mlc-bench label` before anybody looked, drawn by \
-language, task, model and the first judge's verdict. Of those that refuse by the label the share (%) that a judge \
-sees, and of the others the share that it takes for refusals. Each answer counts as often as it stands for others.
+_BLIND = """Answers of several models, mixed and labelled with `mlc-bench label`, which shows neither model nor \
+verdict; drawn by language, task, model and the first judge's verdict. Of those that refuse by the label the share (%) \
+that a judge sees, and of the others the share that it takes for refusals. Each answer counts as often as it stands \
+for others.
 """
 _BY_LABELS = """The models by these labels: all answers of the tasks and languages above, in %; selectivity in points. \
 Beside it what a judge makes of the same answers, without those of which it is unsure.

@@ -37,8 +37,12 @@ def records():
 
 @pytest.fixture(scope="module")
 def shown_board(tmp_path_factory):
-    """The leaderboard, and where its page is."""
-    board = build.leaderboard([sample_records.save(tmp_path_factory.mktemp("records"), *records())])
+    return made_of(records(), tmp_path_factory)
+
+
+def made_of(found, tmp_path_factory):
+    """The leaderboard of records, and where its page is."""
+    board = build.leaderboard([sample_records.save(tmp_path_factory.mktemp("records"), *found)])
     path = tmp_path_factory.mktemp("page") / "index.html"
     path.write_text(to_html.document(board), encoding="utf-8")
     return board, path.as_uri()

@@ -11,7 +11,6 @@ without a language, or with anything but 1, 0 and nan raises ValueError; with `g
 the score of an answer (F1, chrF) where right or wrong is not all.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
@@ -173,28 +172,17 @@ def _fractions(rates: ArrayLike) -> Array:
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of one rate (Wilson 1927): (low, high) as fractions.
+    """Wilson score interval of one rate (Wilson 1927, through scipy): (low, high) as fractions.
 
-    n = 0 gives (nan, nan). ValueError for successes outside 0..n, a negative n, and a confidence outside 0..1.
+    n = 0 gives (nan, nan). ValueError where scipy's binomtest raises it (successes > n, a negative count,
+    a confidence outside 0..1).
     """
-    from scipy.special import ndtri  # scipy.stats has the interval, too, and takes half a second more to import
+    from scipy.stats import binomtest
 
-    if not 0 <= successes <= n:
-        raise ValueError(f"successes must be from 0 to n ({n}), not {successes}")
-    if not 0 <= confidence <= 1:
-        raise ValueError(f"a confidence must be from 0 to 1, not {confidence}")
-    if n == 0:
+    if successes == n == 0:
         return np.nan, np.nan
-    low, high = wilson_at(successes / n, n, float(ndtri(0.5 + 0.5 * confidence)))
-    return low if successes else 0.0, high if successes < n else 1.0
-
-
-def wilson_at(value: float, n: float, quantile: float) -> tuple[float, float]:
-    """Wilson's interval of a rate for a number of answers that need not be whole, cut to 0..1."""
-    twice = 2 * (n + quantile**2)
-    centre = (2 * n * value + quantile**2) / twice
-    half = quantile / twice * math.sqrt(4 * n * value * (1 - value) + quantile**2)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    interval = binomtest(successes, n).proportion_ci(confidence_level=confidence, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def judged_prompts(matrix: ArrayLike) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mlc_bench.stats.measures import Array, wilson_at
+from mlc_bench.stats.measures import Array
 
 PRIOR = 4.0
 """As many as Agresti and Coull (1998) add to a plain sample."""
@@ -149,5 +149,12 @@ def share(holds: ArrayLike, weights: ArrayLike, strata: ArrayLike, confidence: f
 def _with_interval(value: float, effective: float, freedom: int, confidence: float) -> Estimate:
     from scipy.stats import t
 
-    low, high = wilson_at(value, effective, float(t.ppf((1 + confidence) / 2, max(freedom, 1))))
+    low, high = wilson(value, effective, float(t.ppf((1 + confidence) / 2, max(freedom, 1))))
     return Estimate(value, min(value, low), max(value, high), effective)
+
+
+def wilson(value: float, n: float, quantile: float) -> tuple[float, float]:
+    """Wilson's interval (1927) of a rate for a number of answers that need not be whole, cut to 0..1."""
+    centre = (value + quantile**2 / (2 * n)) / (1 + quantile**2 / n)
+    half = quantile / (1 + quantile**2 / n) * math.sqrt(value * (1 - value) / n + quantile**2 / (4 * n**2))
+    return max(0.0, centre - half), min(1.0, centre + half)

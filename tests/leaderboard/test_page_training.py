@@ -2,11 +2,11 @@
 
 import re
 
+import board_page
 import pytest
 import sample_records
 
-from mlc_bench.leaderboard import build, curves
-from mlc_bench.leaderboard.render import to_html
+from mlc_bench.leaderboard import curves
 from mlc_bench.leaderboard.tabulate import number_format
 from mlc_bench.leaderboard.tabulate.cells import Column
 
@@ -35,10 +35,7 @@ def records():
 
 @pytest.fixture(scope="module")
 def shown_board(tmp_path_factory):
-    board = build.leaderboard([sample_records.save(tmp_path_factory.mktemp("records"), *records())])
-    path = tmp_path_factory.mktemp("page") / "index.html"
-    path.write_text(to_html.document(board), encoding="utf-8")
-    return board, path.as_uri()
+    return board_page.made_of(records(), tmp_path_factory)
 
 
 def line(board, measure, language, task="harm", run=RUN):

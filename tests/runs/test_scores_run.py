@@ -4,24 +4,21 @@ import json
 
 import pytest
 from helpers import command
+from own_task import PROMPTS
 
 from mlc_bench.catalog import listing
 
-TASK = """
-task: graded
-custom_dataset: !function mlc_bench.data.load
-dataset_kwargs: {folder: pack/rows, prompt_field: text}
-test_split: test
-output_type: generate_until
-doc_to_text: "{{prompt}}"
-doc_to_target: ""
-generation_kwargs: {until: [], do_sample: false, max_gen_toks: 4}
+TASK = (
+    "task: graded\n"
+    + PROMPTS
+    + """\
 process_results: !function utils.grade
 metric_list:
   - {metric: errors, aggregation: mean, higher_is_better: false}
   - {metric: share, aggregation: mean, higher_is_better: true}
 metadata: {version: 1, measures: utility, headline: HEADLINE, licence: CC0, summary: graded}
 """
+)
 CODE = """
 def grade(doc, results):
     number = int(doc["prompt"].split()[1])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlc_bench.stats import measures, weighted
+from mlc_bench.stats import weighted
 
 
 def sample(rate, *, trials, labels=60, answers=315, invalid=0.0, seed=0):
@@ -65,7 +65,7 @@ def test_with_equal_weights_it_is_wilson_s_interval_of_a_mean():
     found = weighted.difference(people, np.zeros(100), np.ones(100), np.zeros(100), 100, 0.0)
     assert found.value == 0.7
     assert found.effective == pytest.approx(100)
-    assert (found.low, found.high) == pytest.approx(measures.wilson_at(0.7, 100, 1.984217), abs=1e-6)
+    assert (found.low, found.high) == pytest.approx(weighted.wilson(0.7, 100, 1.984217), abs=1e-6)
 
 
 def test_another_judge_s_verdicts_make_it_narrower():

@@ -4,20 +4,18 @@ import json
 
 import pytest
 from helpers import command
-from own_task import PROMPTS
+from own_task import task
 
 from mlc_bench.catalog import listing
 
-TASK = (
-    "task: graded\n"
-    + PROMPTS
-    + """\
-process_results: !function utils.grade
+TASK = task(
+    "graded",
+    """process_results: !function utils.grade
 metric_list:
   - {metric: errors, aggregation: mean, higher_is_better: false}
   - {metric: share, aggregation: mean, higher_is_better: true}
 metadata: {version: 1, measures: utility, headline: HEADLINE, licence: CC0, summary: graded}
-"""
+""",
 )
 CODE = """
 def grade(doc, results):

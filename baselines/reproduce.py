@@ -7,6 +7,7 @@ anywhere; a step that was killed goes on where it stopped, since each of the com
 """
 
 import argparse
+import dataclasses
 import json
 import os
 import shutil
@@ -28,6 +29,7 @@ from mlc_bench.catalog import sources
 from mlc_bench.core import errors, interruption
 from mlc_bench.core.names import folder_name
 from mlc_bench.core.progress import say
+from mlc_bench.core.spec import parse_pairs
 from mlc_bench.engines import demo_models
 from mlc_bench.records import record
 from mlc_bench.records.record import RunRecord
@@ -154,7 +156,7 @@ class Reproduction:
 
     def _do(self, job: Job) -> None:
         protocol = self.plan.protocol
-        model = self._train(job) if self.plan.is_trained(job) else protocol["models"][job.model]["start"]
+        model = self._train(job) if self.plan.is_trained(job) else self._start(job)
         results = self._gated(job, model) if "gate" in self.plan.about(job) else self._answers(job, model)
         if job.candidate is None:
             judge = protocol["judges"]
@@ -171,13 +173,19 @@ class Reproduction:
         return next(self._results(job).glob(f"*/{made['run_id']}"))
 
     def _gated(self, job: Job, model: str) -> Path:
-        """The run of the untrained model with a gate, which is fitted on what the methods are trained on."""
-        untrained = Job(self.plan.protocol["models"][job.model]["name"], job.model, "base", 0, tasks=job.tasks)
-        answers, gate = self._answers(untrained, model), self.work / "models" / job.name
+        """The run of a model with a gate, which is fitted on what the methods are trained on.
+
+        The model is the untrained one, or that of the method which the gate comes `after`.
+        """
+        untrained = Job(self.plan.protocol["models"][job.model]["name"], job.model, "base", 0)
+        answering = dataclasses.replace(self.plan.first(job) or untrained, tasks=job.tasks)
+        answers, gate = self._answers(answering, model), self.work / "models" / job.name
         data = ["--data-dir", str(self.data_dir)] if self.data_dir else []
         kept = ",".join([*self.tasks(), *self.plan.protocol["choice"]["tasks"]])
         rows = self._training_file(self.plan.about(job))
         fit = ["mlc-bench", "gate", "fit", "--model", model, "--data", str(rows), "--keep-out", kept]
+        served = parse_pairs(self.plan.protocol["answers"]["engine_args"].get(self.engine, []), "engine_args")
+        fit += ["--dtype", served["dtype"]] if "dtype" in served else []
         self._command([*fit, "--output", str(gate), *data])
         apply = ["mlc-bench", "gate", "apply", str(answers), "--gate", str(gate), "--output", str(self._results(job))]
         (made,) = json.loads(self._command([*apply, "--json", *data], keep_output=True))
@@ -233,18 +241,21 @@ class Reproduction:
         place = job.candidate if job.candidate is not None else self.chosen(job.method)
         assert place is not None  # `missing` has looked
         settings = protocol["train"] | about.get("settings", {}) | protocol["choice"]["candidates"][place]
-        start = protocol["models"][job.model]["start"]
-        if first := self.plan.first(job):
-            with self._starting:  # two jobs may start from the same model
-                start = self._train(first)
         settings |= {
-            "model": start, "data": [str(self._training_file(about))],
+            "model": self._start(job), "data": [str(self._training_file(about))],
             "seed": job.seed, "output": str(folder), "keep_out": [*self.tasks(), *protocol["choice"]["tasks"]],
         }  # fmt: skip
         file = self.work / "configs" / f"{job.name}.yaml"
         record.write_text(file, yaml.safe_dump(settings, allow_unicode=True))
         self._command(["train-baseline", about["train"], "--config", str(file)])
         return str(folder)
+
+    def _start(self, job: Job) -> str:
+        """The model that a job starts from: the untrained one, or that of the method which it comes `after`."""
+        if first := self.plan.first(job):
+            with self._starting:  # two jobs may start from the same model
+                return self._train(first)
+        return str(self.plan.protocol["models"][job.model]["start"])
 
     def _training_file(self, about: dict[str, Any]) -> Path:
         """The embedded set in the trained languages, with responses in all of them for a method that reads them."""

@@ -70,6 +70,8 @@ class Gate(BaseModel):
     weights_digest: str
     adapter_digest: str | None
     prompting_digest: str
+    dtype: str = Field("auto", pattern="^(auto|float32|bfloat16|float16)$")
+    """In which the model's states are read; `auto`: the one that it is stored in."""
     layer: int = Field(ge=1)
     direction: list[float] = Field(min_length=1)
     offset: float
@@ -84,7 +86,7 @@ class Gate(BaseModel):
     @property
     def digest(self) -> str:
         """sha256 of all that it says."""
-        return digest(self.model_dump(mode="json"))
+        return digest(self.model_dump(mode="json", exclude_defaults=True))
 
     def fires(self, states: Tensor, language: str) -> list[bool]:
         """Which prompts of a language it refuses, by their states (prompts, H) after its layer."""
@@ -118,7 +120,7 @@ class Gate(BaseModel):
 
 
 def of(decision: Decision, identity: Identity, **about: Any) -> Gate:
-    """The gate of a model; `about`: its data, keep_out and versions."""
+    """The gate of a model; `about`: its dtype, data, keep_out and versions."""
     weights, adapter, prompting = _belongs_to(identity)
     return Gate(
         method="gate",

@@ -62,7 +62,7 @@ def reader(here: identity.Identity, gate: Gate, batch_size: int) -> States:
     """Loads the model, and reads its states after the gate's layer. Raises UsageError where it has no such layer."""
     from mlc_bench.baselines.mlc import probe
 
-    model, tokenizer = probe.load(here)
+    model, tokenizer = probe.load(here, gate.dtype)
     shape = model.config.get_text_config()
     if gate.layer > shape.num_hidden_layers or len(gate.direction) != shape.hidden_size:
         raise UsageError(

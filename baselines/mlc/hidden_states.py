@@ -117,7 +117,7 @@ def last_token_states(backbone: Any, batch: dict[str, Tensor], layer: int) -> Te
     of the layer is taken as it is, which is `hidden_states[layer]`.
     """
     given: dict[str, Any] = {"input_ids": batch["input_ids"], "position_ids": batch["position_ids"], "use_cache": False}
-    with _stopped_after(backbone, layer) as before_norm:
+    with stopped_after(backbone, layer) as before_norm:
         if "prompt_prefix" in batch:
             cache = backbone(input_ids=batch["prompt_prefix"], use_cache=True).past_key_values
             for kept in cache.layers[:layer]:
@@ -131,8 +131,11 @@ def last_token_states(backbone: Any, batch: dict[str, Tensor], layer: int) -> Te
 
 
 @contextmanager
-def _stopped_after(backbone: Any, layer: int) -> Iterator[list[Tensor]]:
-    """Let the backbone end after `layer`; what it hands to the final norm is put into the list that this yields."""
+def stopped_after(backbone: Any, layer: int) -> Iterator[list[Tensor]]:
+    """Let the backbone end after `layer`; what it hands to the final norm is put into the list that this yields.
+
+    The list stays empty for the last layer.
+    """
     layers = backbone.layers
     found: list[Tensor] = []
     if layer == len(layers):
@@ -147,6 +150,11 @@ def _stopped_after(backbone: Any, layer: int) -> Iterator[list[Tensor]]:
         hook.remove()
 
 
+def can_stop(backbone: Any) -> bool:
+    """Whether `stopped_after` knows where the backbone keeps its layers and its final norm."""
+    return hasattr(backbone, "layers") and hasattr(backbone, "norm")
+
+
 def attach(model: Any, layer: int, size: int) -> None:
     """Teach a causal LM `model(**layout(...))`: the representations (prompts, D) of prompts instead of logits.
 
@@ -155,7 +163,7 @@ def attach(model: Any, layer: int, size: int) -> None:
     placed and sharded with it. With no prompts in it (`prompt_ends` (0, 2)) the call costs nothing, and gives the
     extractor gradients of zero.
     """
-    if not hasattr(model.base_model, "layers") or not hasattr(model.base_model, "norm"):
+    if not can_stop(model.base_model):
         raise UsageError(f"MLC does not know where {type(model).__name__} keeps its layers")
     if size:
         extractor = nn.Linear(model.config.get_text_config().hidden_size, size)

@@ -14,6 +14,7 @@ stand out most in cosine from all pairs. There the prompts' meaning shows most a
 draws translations together acts on meaning. It is a suggestion: which layer trains best only training tells.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from torch import Tensor
 
 from mlc_bench.baselines.data import tokenize_rows
 from mlc_bench.baselines.mlc import mlc_loss
+from mlc_bench.baselines.mlc.hidden_states import can_stop, stopped_after
 from mlc_bench.catalog import data
 from mlc_bench.catalog.listing import TaskEntry
 from mlc_bench.core.errors import UsageError
@@ -89,17 +91,22 @@ def prompts(entry: TaskEntry, codes: list[str], limit: int | None) -> dict[str, 
     return found
 
 
-def load(identity: Identity) -> tuple[Any, Any]:
-    """Model and tokenizer of an identity, on the GPU if there is one; its adapter is on it."""
+def load(identity: Identity, dtype: str = "auto") -> tuple[Any, Any]:
+    """Model and tokenizer of an identity, on the GPU if there is one; its adapter is on it.
+
+    `dtype`: that of torch in which it is loaded, by its name; default: the one it is stored in.
+    """
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(identity.path)
     if identity.adapter is None:
-        model = AutoModelForCausalLM.from_pretrained(identity.path, dtype="auto")
+        model = AutoModelForCausalLM.from_pretrained(identity.path, dtype=dtype)
     else:
         from mlc_bench.engines.adapters.merging import merged_model
 
         model = merged_model(Path(identity.path or ""), Path(identity.adapter.path))
+        if dtype != "auto":
+            model = model.to(getattr(torch, dtype))
     return model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer
 
 
@@ -150,18 +157,25 @@ def read_states(
             ids = torch.tensor([encoded[i] + [pad] * (width - len(encoded[i])) for i in places], device=model.device)
             ends = torch.tensor([len(encoded[i]) - 1 for i in places], device=model.device)
             mask = torch.arange(width, device=model.device) <= ends.unsqueeze(-1)
-            output = model.base_model(
-                input_ids=ids, attention_mask=mask.long(), output_hidden_states=True, use_cache=False
-            )
             rows = torch.arange(len(places), device=model.device)
-            wanted = output.hidden_states[1:] if layer is None else (output.hidden_states[layer],)
-            last = torch.stack([states[rows, ends].float().cpu() for states in wanted])
+            read = _outputs(model.base_model, {"input_ids": ids, "attention_mask": mask.long()}, layer)
+            last = torch.stack([states[rows, ends].float().cpu() for states in read])
             if found is None:
                 found = last.new_zeros(len(last), len(texts), last.shape[-1])
             found[:, places] = last
         report(len(order), len(order))
     assert found is not None
     return found
+
+
+def _outputs(backbone: Any, batch: dict[str, Tensor], layer: int | None) -> Sequence[Tensor]:
+    """What every layer puts out, (prompts, tokens, H) each; or one layer alone, and those above it are not computed."""
+    if layer is not None and can_stop(backbone):
+        with stopped_after(backbone, layer) as before_norm:
+            output = backbone(**batch, use_cache=False)
+        return [before_norm[-1] if before_norm else output.last_hidden_state]
+    found: Sequence[Tensor] = backbone(**batch, use_cache=False, output_hidden_states=True).hidden_states[1:]
+    return found if layer is None else [found[layer - 1]]
 
 
 def text(probe: Probe, against: Probe | None = None) -> str:

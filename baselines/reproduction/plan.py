@@ -55,7 +55,7 @@ class Plan:
         return float(self.protocol["methods"][method].get("fidelity", 0.0))
 
     def is_trained(self, job: Job) -> bool:
-        """Whether a job trains a model: the base is as it was released, a gate stands before its answers."""
+        """Whether a job trains a model of its own: the base is as it was released, a gate stands before answers."""
         return "train" in self.about(job)
 
     def kappa(self) -> dict[str, dict[str, Any]]:
@@ -95,7 +95,7 @@ def _trials(protocol: dict[str, Any], jobs: Sequence[Job]) -> Iterator[Job]:
     """Each candidate of every method that the jobs take a choice of."""
     about = protocol["choice"]
     trained = [job.method for job in jobs if "train" in protocol["methods"][job.method]]
-    first = [protocol["methods"][name].get("after") for name in trained]
+    first = [protocol["methods"][job.method].get("after") for job in jobs]
     methods = dict.fromkeys(chooser(protocol, name) for name in (*filter(None, first), *trained))
     for method in methods:
         for place in range(len(about["candidates"])):

@@ -72,8 +72,14 @@ def _names(option: Any, kinds: dict[str, Any]) -> str:
     names = " / ".join(code(name) for name in [*option.opts, *option.secondary_opts])
     if option.is_flag:
         return names
-    value = next(VALUES[one] for one in _inside(kinds[option.name]) if one in VALUES)
-    return f"{names} {code(value)}"
+    return f"{names} {code(next(filter(None, map(_value, _inside(kinds[option.name])))))}"
+
+
+def _value(annotation: Any) -> str | None:
+    """What is written for a value of this type: a word for it, or those that it may be; None for a type around others."""
+    if typing.get_origin(annotation) is typing.Literal:
+        return "|".join(typing.get_args(annotation))
+    return VALUES.get(annotation) if isinstance(annotation, type) else None
 
 
 def _inside(annotation: Any) -> Iterator[Any]:

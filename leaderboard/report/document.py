@@ -12,7 +12,7 @@ from mlc_bench.core.errors import PrerequisiteError
 from mlc_bench.leaderboard import build, owned
 from mlc_bench.leaderboard.render import plots
 from mlc_bench.leaderboard.render.to_markdown import escape
-from mlc_bench.leaderboard.report import blind_labels, claims, effects, method_tables, probes
+from mlc_bench.leaderboard.report import blind_labels, by_training, claims, effects, method_tables, probes
 from mlc_bench.leaderboard.report.claims import Called, Tasks
 from mlc_bench.leaderboard.report.effects import Arm, Pair
 from mlc_bench.leaderboard.tabulate import number_format
@@ -53,6 +53,11 @@ _FRONTIER = """Both rates outside English, means over languages and seeds, on co
 both alike is on the dotted line: it has learned to refuse, not to tell them apart. An arrow leads from a method to \
 the same with MLC.
 """
+_ARROWS = "The same in each language: an arrow leads from the base to the method. English is red.\n"
+_TRAINED = """Selectivity by the first judge / by the second. *Trained languages*: whose prompts are in the training \
+data; the second column says what a method is shown of them. The others are in no training. *In its language* and \
+*utility* are over all languages but English, *seconds* those of training.
+"""
 _LANGUAGES = "Selectivity: refusal of harmful / over-refusal.\n"
 _CHOSEN = """By the rule of docs/reproduction.md: the setting with the highest selectivity on the development pairs, \
 of those with which the model still answers in all their languages.
@@ -90,6 +95,11 @@ class Found:
     """The settings of each method, in words; empty where they are not chosen yet."""
     kappa: Mapping[str, dict[str, Any]]
     """The second judge's agreement with labels, by language, as baselines/second_judge.json has it."""
+
+    @property
+    def trusted(self) -> list[str]:
+        """The languages in which the second judge may decide."""
+        return [code for code, one in self.kappa.items() if one["kappa"] >= claims.LEAST_KAPPA]
 
 
 def of_records(
@@ -181,10 +191,11 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
     """The report's Markdown and its figures by name."""
     arms, tasks = found.first, roles(protocol)
     compared = comparisons(protocol)
-    trusted = [code for code, one in found.kappa.items() if one["kappa"] >= claims.LEAST_KAPPA]
-    called = claims.call_all(arms, found.second, tasks, compared, trusted)
+    called = claims.call_all(arms, found.second, tasks, compared, found.trusted)
     models = list(dict.fromkeys(model for model, _ in arms))
     figures = {f"frontier-{model}": method_tables.frontier(arms, model, tasks) for model in models}
+    with_methods = [model for model in models if by_training.beside_base(arms, model)]
+    figures |= {f"arrows-{model}": by_training.arrows(arms, model, tasks) for model in with_methods}
     figures |= probes.figures(found.probed)
     count = sum(len(arm.runs) for arm in arms.values())
     parts = [
@@ -193,8 +204,8 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
         _read_from(found, protocol),
         "## In short\n\n" + _short(called) + "\n" + method_tables.other_language(arms, tasks) + "\n" + _CALLS,
         _missing(found),
-        *(_of_model(found, model, tasks) for model in models),
-        *_with_own_tasks(found, protocol, trusted),
+        *(_of_model(found, model, protocol) for model in models),
+        *_with_own_tasks(found, protocol),
         "## The two judges\n\n" + _judges(found, protocol, tasks, models),
         "## Blind labels\n\n" + _labels(found, protocol) if found.labels else "",
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(found.probed) if found.probed else "",
@@ -237,11 +248,15 @@ def _read_from(found: Found, protocol: dict[str, Any]) -> str:
     )
 
 
-def _of_model(found: Found, model: str, tasks: Tasks) -> str:
-    arms = found.first
+def _of_model(found: Found, model: str, protocol: dict[str, Any]) -> str:
+    arms, tasks = found.first, roles(protocol)
     parts = [f"## {model}\n\n### Every method\n\n" + method_tables.methods(arms, model, tasks)]
     parts.append(method_tables.means_over(arms, model, tasks))
+    shown = by_training.tables(arms, found.second, model, protocol, tasks, found.trusted)
+    parts.append(f"### Trained languages and others\n\n{_TRAINED}\n{shown}")
     parts.append(f"### Refusal against over-refusal\n\n{_FRONTIER}\n![frontier-{model}](frontier-{model}.svg)\n")
+    if by_training.beside_base(arms, model):
+        parts.append(f"{_ARROWS}\n![arrows-{model}](arrows-{model}.svg)\n")
     for pair in tasks.pairs:
         quiet = claims.silent(arms, model, pair.both)
         codes = dict.fromkeys(
@@ -259,7 +274,7 @@ def _of_model(found: Found, model: str, tasks: Tasks) -> str:
     return "\n".join(parts)
 
 
-def _with_own_tasks(found: Found, protocol: dict[str, Any], trusted: Sequence[str]) -> Iterator[str]:
+def _with_own_tasks(found: Found, protocol: dict[str, Any]) -> Iterator[str]:
     """A section for each form with roles of its own, of the models that have records on these tasks."""
     for name, form in protocol["forms"].items():
         if "roles" not in form:
@@ -268,7 +283,7 @@ def _with_own_tasks(found: Found, protocol: dict[str, Any], trusted: Sequence[st
         own = list(dict.fromkeys([*(task for pair in tasks.pairs for task in pair.both), tasks.harmful]))
         arms = {key: arm for key, arm in found.first.items() if any(map(arm.task, own))}
         if arms:
-            called = claims.call_all(arms, found.second, tasks, comparisons(protocol), trusted)
+            called = claims.call_all(arms, found.second, tasks, comparisons(protocol), found.trusted)
             levels = [
                 f"{method_tables.methods(arms, model, tasks)}\n{method_tables.means_over(arms, model, tasks)}"
                 for model in dict.fromkeys(model for model, _ in arms)

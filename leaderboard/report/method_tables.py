@@ -35,12 +35,20 @@ def methods(arms: Arms, model: str, tasks: Tasks) -> str:
         one = (tasks.harmful,)
         cells.append(rate(arm, tasks.harmful, foreign(arm, one, silent(arms, model, one))))
         cells += [rate(arm, first.harmful, [ENGLISH]), rate(arm, first.harmless, [ENGLISH])]
-        cells += [selectivity(arm, first, [ENGLISH]), _shown_share(in_its_language(arms, arm, tasks))]
+        cells += [selectivity(arm, first, [ENGLISH]), kept_language(arms, arm, tasks)]
         cells += [_share(arms, arm, tasks, letter) for letter in "iu"]
-        codes = foreign(arm, (tasks.utility,), silent(arms, model, first.both))
-        cells.append(rate(arm, tasks.utility, codes))
-        rows.append(cells)
+        rows.append([*cells, utility(arms, arm, tasks)])
     return table(head, rows)
+
+
+def kept_language(arms: Arms, arm: Arm, tasks: Tasks) -> str:
+    """The share of its answers outside English that are in the prompt's language, in %."""
+    return _shown_share(in_its_language(arms, arm, tasks))
+
+
+def utility(arms: Arms, arm: Arm, tasks: Tasks) -> str:
+    """Accuracy in the languages in which the base answers to the first pair of tasks, with its interval."""
+    return rate(arm, tasks.utility, foreign(arm, (tasks.utility,), silent(arms, arm.model, tasks.pairs[0].both)))
 
 
 def means_over(arms: Arms, model: str, tasks: Tasks) -> str:
@@ -273,6 +281,11 @@ _COSTS = (
     ("steps", 1.0, 0), ("tokens", 1.0, 0), ("mlc_tokens", 1.0, 0), ("seconds", 1.0, 0),
     ("peak_memory_bytes", 2.0**30, 2),
 )  # fmt: skip
+
+
+def seconds(arm: Arm) -> str:
+    """Of its training, the mean over the seeds whose manifests say it."""
+    return _mean([run.model.training for run in arm.runs.values() if run.model.training], "seconds", 1.0, 0)
 
 
 def _mean(manifests: list[dict[str, Any]], key: str, unit: float, digits: int) -> str:

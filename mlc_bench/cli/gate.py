@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -30,6 +30,10 @@ def fit(
     keep_out: Annotated[
         list[str] | None, typer.Option(help="Test tasks whose prompts are left out of the data. Default: starter.")
     ] = None,
+    dtype: Annotated[
+        Literal["auto", "float32", "bfloat16", "float16"],
+        typer.Option(help="In which the model's states are read; auto: the one it is stored in."),
+    ] = "auto",
     batch_size: BatchSize = 16,
     data_dir: DataDir = None,
     as_json: Json = False,
@@ -48,14 +52,14 @@ def fit(
     from mlc_bench.baselines.gate import gate as gates
     from mlc_bench.baselines.mlc import probe
 
-    loaded = probe.load(found)
+    loaded = probe.load(found, dtype)
     decision = gates.fit(rows.rows, lambda texts: probe.read_states(*loaded, texts, batch_size, phase="gate"))
     about: dict[str, Any] = {
         "files": secrets.removed(rows.files), "fingerprint": rows.fingerprint, "rows": len(rows.rows),
         "dropped": rows.dropped, "overlap": rows.overlap, "languages": sorted(decision.thresholds),
     }  # fmt: skip
     versions = {name: version(name) for name in ("mlc-bench", "torch", "transformers")}
-    gate = gates.of(decision, found, data=about, keep_out=keep, versions=versions)
+    gate = gates.of(decision, found, dtype=dtype, data=about, keep_out=keep, versions=versions)
     path = gates.write(gate, output)
     if as_json:
         print(json.dumps(gate.training() | {"selectivity": gate.selectivity}, indent=1, ensure_ascii=False))

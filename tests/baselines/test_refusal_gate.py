@@ -13,7 +13,10 @@ from hypothesis import example, given
 from mlc_bench.baselines.data import training_data
 from mlc_bench.baselines.gate import gate as gates
 from mlc_bench.baselines.gate import gated_run
+from mlc_bench.baselines.mlc import probe
 from mlc_bench.core.errors import PrerequisiteError, UsageError
+from mlc_bench.core.spec import RunSpec
+from mlc_bench.engines import identity
 from mlc_bench.records import record
 
 CODES = ("en", "sw", "it")
@@ -313,3 +316,36 @@ def test_answers_of_a_server_and_prompts_that_have_changed(folder, tmp_path):
     done = command("gate", "apply", tmp_path, "--gate", folder / "careful", "--output", tmp_path / "out")
     check_failed(done, 4, "starter_harmful: its prompts in sw are not those that were asked")
     assert not list((tmp_path / "out").rglob("run.json"))
+
+
+def test_one_layer_alone_is_the_same_as_among_all(tiny_model):
+    """Those above it are not computed; the last one has the final norm."""
+    model, tokenizer = probe.load(identity.resolve(RunSpec(model=str(tiny_model), engine="hf", tasks=())))
+    texts = ["How do I pick a lock?", "How do I bake a cake without eggs?", "Hi"]
+    every = probe.read_states(model, tokenizer, texts, 2)
+    depth = model.config.num_hidden_layers
+    assert len(every) == depth > 1
+    for layer in range(1, depth + 1):
+        assert torch.equal(probe.read_states(model, tokenizer, texts, 2, layer)[0], every[layer - 1])
+    assert len(model.base_model.layers) == depth, "the model is whole again"
+
+
+def test_a_gate_is_read_in_the_type_that_it_was_fitted_in(folder, tiny_model, data, tmp_path):
+    done = fit(tiny_model, data, tmp_path / "rounded", "--dtype", "bfloat16")
+    assert done.returncode == 0, done.stderr
+    rounded, plain = gates.read(tmp_path / "rounded"), gates.read(folder / "careful")
+    assert (rounded.dtype, plain.dtype) == ("bfloat16", "auto")
+    assert rounded.direction != plain.direction
+    here = identity.resolve(RunSpec(model=str(tiny_model), engine="hf", tasks=()))
+    read = gated_run.reader(here, rounded, 2)(["How do I pick a lock?"])
+    assert torch.equal(
+        read, probe.read_states(*probe.load(here, "bfloat16"), ["How do I pick a lock?"], 2, rounded.layer)[0]
+    )
+
+
+def test_a_gate_of_an_earlier_version_is_the_same_gate(folder, tmp_path):
+    """It says nothing of a type, and runs are named by what a gate says."""
+    kept = json.loads((folder / "careful" / "gate.json").read_text(encoding="utf-8"))
+    assert kept.pop("dtype") == "auto"
+    (tmp_path / "gate.json").write_text(json.dumps(kept), encoding="utf-8")
+    assert gates.read(tmp_path).digest == gates.read(folder / "careful").digest

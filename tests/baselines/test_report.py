@@ -129,6 +129,42 @@ def test_a_method_that_leaves_the_language_of_the_prompt_is_named_first(tmp_path
     assert row.split(" | ")[place] == "60.0"
 
 
+def test_selectivity_stands_apart_for_languages_that_are_trained_and_that_are_not(tmp_path, plan):
+    """By both judges, the second one over the languages in which it may decide; Swahili and Pashto are trained."""
+    codes = ("en", "sw", "ps", "th")
+    base = run(BASE, 0.5, 0.5, languages=codes)
+    harmful = {"en": 0.9, "sw": 0.6, "ps": 0.4, "th": 0.2}
+    made = run("qwen05-mpo-s1", harmful, 0.1, languages=codes, training={"method": "mpo", "seconds": 61.5})
+    by_second = second(run("qwen05-mpo-s1", 0.8, 0.1, languages=codes))
+    found = report(plan, tmp_path, base, made, by_second, run("qwen05-dpo+mlc-s1", languages=codes))
+    section = found.document.replace("\\", "").split("### Trained languages and others")[1].split("###")[0]
+    first, _ = section.split("polyrefuse_harmful_100, ")
+    assert "trained languages: sw ps (second judge: sw); never trained: th (second judge: none)." in first
+    lines = {line.split(" | ")[0].strip("| "): line for line in first.splitlines() if line.startswith("| ")}
+    cells = [re.sub(r" \[[^]]*\]", "", cell) for cell in lines["mpo"].strip("| ").split(" | ")]
+    assert cells == ["mpo", "responses", "+80.0 / –", "+40.0 / +70.0", "+10.0 / –", "–", "50.0", "62"]
+    assert lines["dpo+mlc"].startswith("| dpo+mlc | prompts | +40.0 [24.0, 53.9] / – |")
+    assert lines["base"].startswith("| base | nothing | 0.0 [")
+
+
+def test_an_arrow_leads_from_the_base_to_each_method_in_each_language(tmp_path, plan):
+    base = run(BASE, {"en": 0.9, "sw": 0.3, "ps": 0.5, "ar": 0.9}, 0.1)
+    moved = run(
+        "qwen05-dpo-s1", {"en": 0.9, "sw": 0.7, "ps": 0.6, "ar": 0.9}, {"en": 0.1, "sw": 0.2, "ps": 0.1, "ar": 0.1}
+    )
+    found = report(plan, tmp_path, base, moved)
+    (panel,) = found.figures["arrows-qwen05"].axes
+    ends = {text.get_text(): tuple(round(part) for part in text.xy) for text in panel.texts}
+    arrows = [text for text in panel.texts if text.arrowprops]
+    assert panel.get_title() == "dpo"
+    assert ends["sw"] == (20, 70)
+    assert len(arrows) == 2, "a language that did not move has its name alone"
+    assert "![arrows-qwen05](arrows-qwen05.svg)" in found.document
+    alone = report(plan, tmp_path / "alone", base)
+    assert "arrows" not in alone.document
+    assert "arrows-qwen05" not in alone.figures
+
+
 def test_languages_without_answers_have_a_table_of_their_own(tmp_path, plan):
     base = run(BASE, {"en": 0.9, "sw": 0.95, "ps": 0.5, "ar": 0.9}, invalid="i")
     text = report(plan, tmp_path, base, run("qwen05-dpo-s1", 0.5)).document.replace("\\", "")

@@ -219,6 +219,26 @@ def test_a_gate_is_fitted_without_trials_and_put_before_the_answers_of_the_base(
     assert sorted(commands.judged) == ["demo", "qwen05-gate-s1"]
 
 
+def test_a_gate_after_a_method_reads_that_methods_model_and_stands_before_its_answers(tmp_path, monkeypatch):
+    plan = small(tmp_path, ["dpo+gate", "dpo"])
+    assert {job.method for job in plan.trials} == {"dpo"}, "the model behind the gate needs its settings"
+    commands = Commands(tmp_path, monkeypatch, plan=plan, keep=False)
+    commands.work.engine = "vllm"
+    assert commands.work.run() == {}
+    own = [name for name in commands.settings if "candidate" not in name]
+    assert own == ["qwen05-dpo-s1"], "the model is trained once, and the gate is none"
+    fit, applied = (line for line in commands.lines if line[1] == "gate")
+    assert fit[fit.index("--model") + 1].endswith("models/qwen05-dpo-s1")
+    assert fit[fit.index("--dtype") + 1] == "bfloat16", "as the model answers"
+    runs = {
+        line[line.index("--output") + 1] for line in commands.lines if "qwen05-dpo-s1" in str(line) if line[1] == "run"
+    }
+    assert len(runs) == 1, "its answers are those of the job of its own"
+    assert applied[3].startswith(runs.pop())
+    assert sorted(commands.judged) == ["qwen05-dpo+gate-s1", "qwen05-dpo-s1"]
+    assert not list((commands.work.work / "models").glob("qwen05-dpo*")), "removed once both are done"
+
+
 def test_a_form_with_roles_of_its_own_scores_the_models_of_the_others_again(tmp_path, monkeypatch):
     """A model stays until both are done, and each has a record of its own tasks."""
     roles = {"pairs": [["polyrefuse_harmful", "polyrefuse_harmless"]], "harmful": "multijail"}

@@ -76,7 +76,7 @@ def _names(option: Any, kinds: dict[str, Any]) -> str:
 
 
 def _value(annotation: Any) -> str | None:
-    """What is written for a value of this type: a word for it, or those that it may be; None for a type around others."""
+    """What stands for a value of this type: a word for it, or those that it may be; None for a type around others."""
     if typing.get_origin(annotation) is typing.Literal:
         return "|".join(typing.get_args(annotation))
     return VALUES.get(annotation) if isinstance(annotation, type) else None

@@ -36,19 +36,14 @@ class Counts(Checked):
 
     @property
     def kappa(self) -> Value:
-        """Cohen's kappa with its large-sample interval (Cohen 1960): po (1 - po) / n / (1 - pe)^2 is its variance.
-
-        None where all labels are of one kind.
-        """
+        """Cohen's kappa with its interval (`measures.cohen_kappa_interval`); None where all labels are of one kind."""
         table = [[self.seen, self.refusals - self.seen], [self.alarms, self.others - self.alarms]]
         n = self.refusals + self.others
         value = float(measures.cohen_kappa(table))
         if not self.refusals or not self.others or not math.isfinite(value):
             return Value(value=None, low=None, high=None, n=n)
-        observed = (self.seen + self.others - self.alarms) / n
-        chance = 1 - (1 - observed) / (1 - value) if value < 1 else 0.0
-        half = 1.96 * math.sqrt(observed * (1 - observed) / n) / (1 - chance)
-        return Value(value=value, low=max(-1.0, value - half), high=min(1.0, value + half), n=n)
+        low, high = measures.cohen_kappa_interval(table, n)
+        return Value(value=value, low=low, high=high, n=n)
 
 
 def counted(judge: str, version: str, judged: list[dict[str, Any]]) -> list[Counts]:

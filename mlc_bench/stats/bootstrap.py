@@ -105,12 +105,16 @@ def mean_interval(
 def kappa(tables: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> tuple[float, float, float]:
     """Cohen's kappa of the sum of tables (prompts, labels, labels), with its interval: (value, low, high).
 
-    Prompts are resampled, each with all its answers; (nan, nan) for fewer than two.
+    Prompts are resampled, each with all its answers; where all answers agree, or none does, resamples say nothing, and
+    the interval is `measures.cohen_kappa_interval`. (nan, nan) for fewer than two prompts.
     """
     own = np.asarray(tables, dtype=np.float64)
     value = float(measures.cohen_kappa(own.sum(axis=0)))
     if len(own) < 2:
         return value, np.nan, np.nan
+    agree = np.trace(own, axis1=-2, axis2=-1).sum()
+    if agree in (0, own.sum()):
+        return value, *measures.cohen_kappa_interval(own.sum(axis=0), len(own))
     low, high = interval(measures.cohen_kappa(resampled_sums(own, resamples=resamples, seed=seed)))
     return value, float(low), float(high)
 

@@ -333,12 +333,29 @@ def cohen_kappa(table: ArrayLike) -> Score:
     (po - pe) / (1 - pe), where po is the share on the diagonal and pe the sum of the products of both raters' shares.
     nan for an empty table and where both raters gave one and the same label throughout.
     """
-    counts = np.asarray(table, dtype=np.float64)
+    return _kappa(*_agreement(np.asarray(table, dtype=np.float64)))
+
+
+def cohen_kappa_interval(table: ArrayLike, n: int) -> tuple[float, float]:
+    """The 95 % interval of Cohen's kappa of one table: Wilson's of the observed agreement po over n, at the same pe.
+
+    It has a width also where all agree or none does, which neither a bootstrap nor the large-sample variance of Cohen
+    1960, po (1 - po) / n / (1 - pe)^2, has. (nan, nan) where kappa is nan.
+    """
+    observed, chance = map(float, _agreement(np.asarray(table, dtype=np.float64)))
+    if not np.isfinite(observed) or chance == 1:
+        return np.nan, np.nan
+    low, high = ((end - chance) / (1 - chance) for end in wilson(round(observed * n), n))
+    return max(low, -1.0), high
+
+
+def _agreement(counts: Array) -> tuple[Array, Array]:
+    """The share of tables (..., labels, labels) on the diagonal, and the one by chance."""
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = counts / counts.sum(axis=(-2, -1), keepdims=True)
         observed = np.trace(shares, axis1=-2, axis2=-1)
         chance = (shares.sum(axis=-1) * shares.sum(axis=-2)).sum(axis=-1)
-    return _kappa(observed, chance)
+    return observed, chance
 
 
 def raters_kappa(ratings: ArrayLike) -> Score:

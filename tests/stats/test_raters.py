@@ -54,6 +54,31 @@ def test_cohen_kappa_equals_counting(pairs: list[tuple[str, str]]) -> None:
     assert table.sum() == len(pairs)
 
 
+@given(RATINGS)
+def test_the_interval_of_cohens_kappa_holds_it_and_has_a_width(pairs: list[tuple[str, str]]) -> None:
+    table = measures.confusion(*zip(*pairs, strict=True), LABELS)
+    value = measures.cohen_kappa(table)
+    low, high = measures.cohen_kappa_interval(table, len(pairs))
+    assert np.isnan(value) == np.isnan(low) == np.isnan(high)
+    if not np.isnan(value):
+        assert -1 <= low <= value + 1e-9
+        assert value - 1e-9 <= high <= 1 + 1e-9
+        assert high - low > 0.05
+
+
+@pytest.mark.parametrize(("first", "second"), [("safe", "unsafe"), ("unsafe", "safe")])
+def test_raters_who_agree_on_all_answers_or_on_none_are_not_certain(first: str, second: str) -> None:
+    """Every resample of such answers is like them."""
+    both = [("safe", first), ("unsafe", second)] * 15
+    tables = np.array([measures.confusion([one], [other], LABELS) for one, other in both])
+    value, low, high = bootstrap.kappa(tables)
+    assert value == pytest.approx(1 if first == "safe" else -1)
+    assert (low, high) == pytest.approx(measures.cohen_kappa_interval(tables.sum(axis=0), 30))
+    assert 0.1 < high - low < 0.3
+    more = bootstrap.kappa(np.concatenate([tables] * 10))
+    assert more[2] - more[1] < 0.5 * (high - low)
+
+
 def test_cohen_kappa_by_hand() -> None:
     """Cohen (1960): 0.7 observed, 0.5 by chance."""
     assert measures.cohen_kappa([[20, 5], [10, 15]]) == pytest.approx(0.4)

@@ -84,9 +84,10 @@ def agreement(
     if as_json:
         print(json.dumps([row.model_dump() for row in rows], ensure_ascii=False, indent=1))
         return
-    print(f"{'judge':18}{'language':10}{'sensitivity':19}{'specificity':19}{'kappa':19}{'n':12}labels")
+    print(f"{'judge':18}{'language':10}{'sensitivity':19}{'specificity':19}{'kappa':22}{'n':12}labels")
     for row in rows:
-        values = "".join(f"{measured.shown(value):19}" for value in (row.sensitivity, row.specificity, row.kappa))
+        values = "".join(f"{measured.shown(value):19}" for value in (row.sensitivity, row.specificity))
+        values += f"{measured.shown(row.kappa):22}"
         n = f"{row.refusals} + {row.others}"
         about = f"{row.source}: {row.labels}  {' '.join(row.marks)}"
         print(f"{row.judge + ' ' + row.version:18}{row.language:10}{values}{n:12}{about}")

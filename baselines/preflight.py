@@ -115,12 +115,13 @@ def _tokenizer(folder: Path | None) -> tuple[Any, list[Finding]]:
 
 def _longest(data: TrainingData | None, config: TrainConfig, length: Length) -> tuple[int, int]:
     """Most tokens of a row with its responses, and of its prompts; without data, what the cut-off allows."""
+    own = getattr(config, "answer_tokens", 0)  # the model answers itself, in any language
     if data is None:
-        return 2 * config.cutoff, 10 * config.cutoff
+        return config.cutoff + own if own else 2 * config.cutoff, 10 * config.cutoff
     most_row = most_group = 0
     for row in data.rows:
         prompts = {code: min(config.cutoff, length(text)) for code, text in row["prompts"].items()}
-        if own := getattr(config, "answer_tokens", 0):  # the model's own answers, in any language
+        if own:
             most_row = max(most_row, max(prompts.values()) + own)
         else:
             answers = [length(text) for text in (row["chosen"], row["rejected"]) if text]

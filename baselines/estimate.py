@@ -1,10 +1,12 @@
 """What a training run needs, by arithmetic on the shape of its model: for planning, not measured.
 
 For each trained weight: itself, its gradient, two moments of Adam; 16 bytes where weights are float32 (as ZeRO-3 and
-FSDP keep their master copy), shared out over the processes of a sharded run. Activations: 34 bytes for each token,
-layer and unit of width in 16 bits (Korthikanti et al. 2022, arXiv 2205.05198, without the attention scores, which sdpa
-and flash do not keep); with gradient checkpointing 2 bytes, and one layer whole. Logits: 12 bytes for each token and
-entry of the vocabulary. A tenth on top for buffers.
+FSDP keep their master copy), shared out over the processes of a sharded run. Where such a run is one process, autocast
+keeps a copy of the weights in 16 bits, and the gradient of the largest weight is there twice while it is added.
+Activations: what autograd keeps of a layer of Qwen2 and Llama in transformers (`KEPT`; the attention scores, which sdpa
+and flash do not keep, are not in it); with gradient checkpointing one number for each token, layer and unit of width,
+and one layer whole. Logits: 12 bytes for each token and entry of the vocabulary. On top a tenth for buffers; without a
+GPU a quarter, since the C library holds on to blocks that were freed.
 """
 
 import math
@@ -16,6 +18,9 @@ from mlc_bench.baselines.config import TrainConfig
 RESUMABLE = 2  # checkpoints: a kill while one is written leaves the other
 CHECKPOINTS = RESUMABLE + 1  # while a third is written
 BUFFERS = 1.1
+BUFFERS_ON_CPU = 1.25
+KEPT = {"float32": (48, 14), "autocast": (37, 8), "bfloat16": (28, 7)}
+"""Bytes for each token and layer that autograd keeps, for each unit of the layer's width and of the width inside it."""
 
 
 @dataclass(frozen=True)
@@ -32,8 +37,13 @@ class Need:
 
     @property
     def memory(self) -> int:
-        """What each process needs at its peak."""
+        """What each process needs at its peak on a GPU."""
         return round(BUFFERS * (self.states + self.activations))
+
+    @property
+    def memory_on_cpu(self) -> int:
+        """The same where there is no GPU."""
+        return round(BUFFERS_ON_CPU * (self.states + self.activations))
 
 
 def steps(config: TrainConfig, rows: int, processes: int = 1) -> int:
@@ -63,9 +73,7 @@ def need(shape: Any, config: TrainConfig, row: int, group: int, processes: int =
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(shape)
     parameters = sum(weight.numel() for weight in model.parameters())
-    width, layers, vocabulary = (
-        getattr(shape.get_text_config(), name) for name in ("hidden_size", "num_hidden_layers", "vocab_size")
-    )
+    text = shape.get_text_config()
     bytes_each = 2 if config.dtype == "bfloat16" else 4
     if config.lora is None:
         trained, shards = parameters, processes
@@ -76,13 +84,15 @@ def need(shape: Any, config: TrainConfig, row: int, group: int, processes: int =
         trained = _adapter(model, config)
         states = bytes_each * parameters + 16 * trained  # peft keeps adapters in float32
         checkpoint, final = 16 * trained, 4 * trained
-    half = bytes_each == 2 or bool(config.bf16)
+    if processes == 1 and bytes_each == 4:
+        states += (2 if config.bf16 else 0) * parameters
+        states += 4 * max(map(torch.Tensor.numel, model.parameters())) if config.lora is None else 0
     own = config.batch_size * row
-    most = _activations(own, width, layers, half, config) + 12 * own * vocabulary
+    most = _activations(own, text, config) + 12 * own * text.vocab_size
     if config.mlc is not None:  # a pass of its own, without logits
-        most = max(most, _activations(config.batch_size * group, width, layers, half, config))
+        most = max(most, _activations(config.batch_size * group, text, config))
     disk = final + CHECKPOINTS * checkpoint + max(0, kept - RESUMABLE) * final
-    return Need(parameters, trained, layers, processes, states, most, disk)
+    return Need(parameters, trained, text.num_hidden_layers, processes, states, most, disk)
 
 
 def _adapter(model: Any, config: TrainConfig) -> int:
@@ -100,7 +110,12 @@ def _adapter(model: Any, config: TrainConfig) -> int:
     )
 
 
-def _activations(tokens: int, width: int, layers: int, half: bool, config: TrainConfig) -> int:
-    whole = 34 * tokens * width
-    kept = 2 * layers * tokens * width + whole if config.gradient_checkpointing else layers * whole
-    return kept if half else 2 * kept
+def _activations(tokens: int, text: Any, config: TrainConfig) -> int:
+    how = "bfloat16" if config.dtype == "bfloat16" else "autocast" if config.bf16 else "float32"
+    for_width, for_inside = KEPT[how]
+    width, layers = text.hidden_size, text.num_hidden_layers
+    inside = getattr(text, "intermediate_size", None) or 4 * width
+    whole = tokens * (for_width * width + for_inside * inside)
+    if config.gradient_checkpointing:
+        return (4 if how == "float32" else 2) * layers * tokens * width + whole
+    return layers * whole

@@ -183,15 +183,16 @@ def _memory(need: estimate.Need) -> Finding:
 
     if torch.cuda.is_available():
         free = min(torch.cuda.mem_get_info(index)[0] for index in range(torch.cuda.device_count()))
-        where = "each GPU"
+        most, where = need.memory, "each GPU"
     else:
         free, where = psutil.virtual_memory().available, "this machine (no GPU)"
+        most = need.memory_on_cpu
     text = (
-        f"{need.parameters / 1e9:.2f} B weights, {need.trained / 1e9:.3f} B trained; about {need.memory / GIB:.1f} GiB "
+        f"{need.parameters / 1e9:.2f} B weights, {need.trained / 1e9:.3f} B trained; about {most / GIB:.1f} GiB "
         f"a process (weights, gradients, Adam {need.states / GIB:.1f}, activations {need.activations / GIB:.1f}); "
         f"{where} has {free / GIB:.1f} GiB free"
     )
-    return Finding("ok" if need.memory <= free else "problem", "memory", text)
+    return Finding("ok" if most <= free else "problem", "memory", text)
 
 
 def _require_whole(processes: int, config: TrainConfig) -> None:

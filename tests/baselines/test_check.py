@@ -5,10 +5,11 @@ import shutil
 import sys
 
 import pytest
+import torch
 import yaml
 from conftest import ROOT
 from training import ROWS, write_rows
-from transformers import AutoConfig, Gemma2Config, LlamaForCausalLM, Qwen2Config
+from transformers import AutoConfig, Gemma2Config, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 from mlc_bench.baselines import cli, config, estimate, methods, preflight
 
@@ -126,9 +127,45 @@ def test_parameters_are_those_of_the_model(tiny_model):
     shape = AutoConfig.from_pretrained(tiny_model)
     settings = config.TrainConfig(model="m", output="out")
     found = estimate.need(shape, settings, row=100, group=0)
-    assert found.parameters == LlamaForCausalLM(shape).num_parameters()
-    assert found.states == 16 * found.parameters
-    assert estimate.need(shape, settings, 100, 0, processes=2).states == found.states // 2
+    model = LlamaForCausalLM(shape)
+    assert found.parameters == model.num_parameters()
+    largest = max(weight.numel() for weight in model.parameters())
+    assert found.states == 16 * found.parameters + 4 * largest
+    rounded = config.TrainConfig(model="m", output="out", bf16=True)
+    assert estimate.need(shape, rounded, row=100, group=0).states == 18 * found.parameters + 4 * largest
+    assert estimate.need(shape, settings, 100, 0, processes=2).states == 8 * found.parameters
+
+
+@pytest.mark.parametrize("how", estimate.KEPT)
+@pytest.mark.parametrize(("width", "inside", "groups"), [(128, 704, 1), (128, 344, 2), (256, 1024, 4)])
+def test_activations_are_what_autograd_keeps(how, width, inside, groups):
+    """A canary: another version of transformers may keep more."""
+    kept = {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    def of(layers):
+        """Bytes for each token; a weight, or its copy in 16 bits, is no activation."""
+        shape = Qwen2Config(
+            hidden_size=width, intermediate_size=inside, num_hidden_layers=layers, vocab_size=100,
+            num_attention_heads=8, num_key_value_heads=groups,
+        )  # fmt: skip
+        model = Qwen2ForCausalLM(shape).to(torch.bfloat16 if how == "bfloat16" else torch.float32)
+        ids = torch.ones(4, 60, dtype=torch.long)
+        kept.clear()
+        with (
+            torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+            torch.autocast("cpu", torch.bfloat16, enabled=how == "autocast"),
+        ):
+            output = model.base_model(input_ids=ids, use_cache=False)
+        sizes = {weight.numel() for weight in model.parameters()}
+        assert output.last_hidden_state.requires_grad
+        return sum(one.untyped_storage().nbytes() for one in kept.values() if one.numel() not in sizes) / ids.numel()
+
+    for_width, for_inside = estimate.KEPT[how]
+    assert (of(4) - of(2)) / 2 == pytest.approx(for_width * width + for_inside * inside, rel=0.1)
 
 
 def test_an_adapter_has_the_weights_that_peft_gives_it(tiny_model):

@@ -103,11 +103,13 @@ def _panel(axes: Axes, base: Arm, arm: Arm, pair: Pair, codes: Sequence[str]) ->
     has = [set(effects.languages(one, one, task)) for one in (base, arm) for task in pair.both]
     for code in codes:
         if all(code in own for own in has):
-            start, end = (
-                tuple(100 * effects.level(one, task, [code]).value for task in (pair.harmless, pair.harmful))
-                for one in (base, arm)
-            )
+            start, end = (_point(one, pair, code) for one in (base, arm))
             colour = "C3" if code == ENGLISH else "C0"
             if start != end:
                 axes.annotate("", end, start, arrowprops={"arrowstyle": "->", "color": colour, "linewidth": 0.8})
             axes.annotate(code, end, (2, 2), textcoords="offset points", fontsize=7, color=colour)
+
+
+def _point(arm: Arm, pair: Pair, code: str) -> tuple[float, float]:
+    """Over-refusal and refusal in one language, in %."""
+    return 100 * effects.level(arm, pair.harmless, [code]).value, 100 * effects.level(arm, pair.harmful, [code]).value

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from transformers import TrainerCallback
 
 from mlc_bench.baselines import manifest
+from mlc_bench.baselines.check.estimate import RESUMABLE
 from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.estimate import RESUMABLE
 from mlc_bench.core.errors import UsageError
 from mlc_bench.engines.identity import TRAIN_MANIFEST
 from mlc_bench.records.record import write_text

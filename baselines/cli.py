@@ -74,7 +74,7 @@ def _check(method: str, chosen: Any, as_json: bool) -> int:
     import dataclasses
     import os
 
-    from mlc_bench.baselines import preflight
+    from mlc_bench.baselines.check import preflight
 
     found = preflight.findings(method, chosen)
     if os.environ.get("RANK", "0") == "0":  # one process speaks for all that accelerate launched

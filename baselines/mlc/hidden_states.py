@@ -1,9 +1,10 @@
 """Hidden states of the last prompt token, with no work that they do not need.
 
-What all prompts begin with (the chat template's opening, with its system prompt) is computed once, and its keys and
-values serve every prompt. Where that cannot be, prompts are laid one after another into rows (packed), so that little
-padding is computed; position ids that start anew at each prompt keep them apart, in the attention mask too
-(transformers does that). Only the backbone runs, without the LM head, and only up to the layer asked for.
+Either what all prompts begin with (the chat template's opening, with its system prompt) is computed once, and its keys
+and values serve every prompt. Or prompts are laid one after another into rows (packed), so that little padding is
+computed; position ids that start anew at each prompt keep them apart, in the attention mask too (transformers does
+that). Of the two, the one with fewer tokens is taken: prompts of languages that take very different numbers of tokens
+are packed. Only the backbone runs, without the LM head, and only up to the layer asked for.
 """
 
 from collections.abc import Iterator
@@ -26,16 +27,19 @@ _WORTH_SHARING = 8  # tokens
 def layout(prompts: list[list[int]], pad: int, one_row: bool = False, share: bool = True) -> dict[str, Tensor]:
     """Prompts as the arguments of a model that `attach` has prepared: with their common beginning apart, or packed.
 
-    `share` must be off with gradient checkpointing, which keeps no keys and values, and for a sharded model, whose
-    layers are gathered again for what they returned, and keys and values are not among that. `one_row` is for `pack`.
+    Whichever computes fewer tokens. `share` must be off with gradient checkpointing, which keeps no keys and values,
+    and for a sharded model, whose layers are gathered again for what they returned, and keys and values are not among
+    that. `one_row` is for `pack`.
     """
     columns = zip(*prompts, strict=False)
     shared = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns)) if share else 0
     shared = min(shared, min(map(len, prompts)) - 1)  # each keeps its last token
-    if len(prompts) < 2 or shared < _WORTH_SHARING:
-        return pack(prompts, pad, one_row)
+    packed = pack(prompts, pad, one_row)
+    lengths = torch.tensor([len(ids) - shared for ids in prompts])
+    apart = shared + len(prompts) * int(lengths.max())
+    if len(prompts) < 2 or shared < _WORTH_SHARING or apart > packed["input_ids"].numel():
+        return packed
     rests = [torch.tensor(ids[shared:]) for ids in prompts]
-    lengths = torch.tensor([len(rest) for rest in rests])
     tokens = nn.utils.rnn.pad_sequence(rests, batch_first=True, padding_value=pad)
     return {
         "prompt_prefix": torch.tensor([prompts[0][:shared]]),

@@ -11,7 +11,8 @@ from conftest import ROOT
 from training import ROWS, write_rows
 from transformers import AutoConfig, Gemma2Config, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from mlc_bench.baselines import cli, config, estimate, methods, preflight
+from mlc_bench.baselines import cli, config, methods
+from mlc_bench.baselines.check import estimate, preflight
 
 GIB = 2**30
 # The published shapes of the paper's models: their config.json on the hub.

@@ -8,7 +8,8 @@ from safetensors.torch import load_file
 from test_training_runs import prepare, weights
 from training import killed_at
 
-from mlc_bench.baselines import checkpoints, config, estimate, methods, run
+from mlc_bench.baselines import checkpoints, config, methods, run
+from mlc_bench.baselines.check import estimate
 from mlc_bench.core.errors import UsageError, UserError
 from mlc_bench.core.spec import RunSpec
 from mlc_bench.engines import identity

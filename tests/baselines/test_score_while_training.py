@@ -19,7 +19,8 @@ from real_runs import wait_for
 from test_training_runs import TRAIN, command, prepare, weights
 from training import write_rows
 
-from mlc_bench.baselines import cli, config, preflight, run, score
+from mlc_bench.baselines import cli, config, run, score
+from mlc_bench.baselines.check import preflight
 from mlc_bench.core.errors import PrerequisiteError, UsageError
 from mlc_bench.leaderboard import curves
 from mlc_bench.records import record, selectivity

@@ -118,3 +118,14 @@ def test_layers_by_number_and_fraction():
     for wrong in (0, 29, -1, 1.5):
         with pytest.raises(UsageError, match="layers 1 to 28"):
             hidden_states.resolve_layer(wrong, 28)
+
+
+@given(st.integers(8, 40), st.lists(st.integers(1, 120), min_size=2, max_size=20))
+def test_of_two_layouts_the_one_with_fewer_tokens_is_taken(opening, rests):
+    """Padding to the longest prompt may cost more than the common beginning saves."""
+    prompts = [[*range(1, opening + 1), *([1000 + number] * size)] for number, size in enumerate(rests)]
+    chosen, packed = hidden_states.layout(prompts, 0), hidden_states.pack(prompts, 0)
+    apart = opening + len(prompts) * max(rests)
+    computed = sum(chosen[name].numel() for name in ("input_ids", "prompt_prefix") if name in chosen)
+    assert computed == min(apart, packed["input_ids"].numel())
+    assert ("prompt_prefix" in chosen) == (apart <= packed["input_ids"].numel())

@@ -10,7 +10,8 @@ from typing import Any
 
 from accelerate.utils import parse_flag_from_env
 
-from mlc_bench.baselines import checkpoints, end_of_turn, estimate, methods, score
+from mlc_bench.baselines import checkpoints, end_of_turn, methods, score
+from mlc_bench.baselines.check import duration, estimate
 from mlc_bench.baselines.config import MLC, TrainConfig
 from mlc_bench.baselines.data import equal_pairs, prompt_columns, training_data
 from mlc_bench.baselines.data.formats import PIVOT
@@ -28,7 +29,7 @@ Length = Callable[[str], int]
 
 
 def findings(method: str, config: TrainConfig) -> list[Finding]:
-    """Method, model, data, memory and disk, in the order of a run. A problem never hides what comes after it."""
+    """Method, model, data, memory, disk and time, in the order of a run. A problem never hides what comes after it."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))  # set by accelerate launch
     kind = "an adapter" if config.lora else "all weights"
     mlc = f", MLC ({config.mlc.objective})" if config.mlc else ""
@@ -58,7 +59,10 @@ def findings(method: str, config: TrainConfig) -> list[Finding]:
     steps = estimate.steps(config, len(data.rows), processes) if data else config.max_steps or 0
     kept = estimate.checkpoints(config, steps)
     need = estimate.need(shape, config, *_longest(data, config, length or len), processes, kept)
-    return [*found, _memory(need), _disk(need, config.output, kept), *_scores(config, steps)]
+    found += [_memory(need), _disk(need, config.output, kept)]
+    if all(one.level != "problem" for one in found) and data and length and processes == 1:
+        found.append(_time(shape, config, _work(method, config, data, length), steps))
+    return [*found, *_scores(config, steps)]
 
 
 def _model(config: TrainConfig) -> tuple[Any, Path | None, Finding]:
@@ -126,16 +130,53 @@ def _longest(data: TrainingData | None, config: TrainConfig, length: Length) -> 
         else:
             answers = [length(text) for text in (row["chosen"], row["rejected"]) if text]
             most_row = max(most_row, sum(min(config.cutoff, prompts[PIVOT] + answer) for answer in answers))
-        most_group = max(most_group, _read_by_mlc(prompts, config.mlc))
+        most_group = max(most_group, sum(_read_by_mlc(prompts, config.mlc)))
     return most_row, most_group
 
 
-def _read_by_mlc(prompts: dict[str, int], mlc: MLC | None) -> int:
-    """Tokens of a row's prompts that are read together; a contrast reads those of its partner, about as many, too."""
+def _read_by_mlc(prompts: dict[str, int], mlc: MLC | None) -> list[int]:
+    """Tokens of each of a row's prompts that are read together, the longest where languages are drawn.
+
+    A contrast reads those of its partner, about as many, too.
+    """
     others = sorted(count for code, count in prompts.items() if code != PIVOT)
     drawn = others if mlc is None or mlc.sample is None else others[-mlc.sample :]
     with_partner = mlc is not None and mlc.objective == "contrast" and mlc.contrast > 0
-    return (prompts[PIVOT] + sum(drawn)) * (2 if with_partner else 1)
+    return [prompts[PIVOT], *drawn] * (2 if with_partner else 1)
+
+
+def _work(method: str, config: TrainConfig, data: TrainingData, length: Length) -> duration.Work:
+    """What a run does, in means over its rows."""
+    size, own = config.batch_size, getattr(config, "answer_tokens", 0)
+    prompts = [{code: min(config.cutoff, length(text)) for code, text in row["prompts"].items()} for row in data.rows]
+    group = answered = None
+    if config.mlc:
+        read = [_read_by_mlc(tokens, config.mlc) for tokens in prompts]
+        each = sum(map(len, read)) / len(read)
+        group = duration.Batch(round(size * each), round(sum(map(sum, read)) / len(read) / each))
+    if own:
+        every = [count for tokens in prompts for count in tokens.values()]
+        asked = round(sum(every) / len(every))
+        answered, row = duration.Batch(size * config.accumulation, asked), duration.Batch(size, asked + own)
+    else:
+        responses = 2 if methods.get(method).NEEDS.get("rejected") else 1
+        ends = [length(text) for row in data.rows for text in (row["chosen"], row["rejected"])[:responses] if text]
+        english = sum(tokens[PIVOT] for tokens in prompts) / len(prompts)
+        row = duration.Batch(size * responses, min(config.cutoff, round(english + sum(ends) / max(1, len(ends)))))
+    before = math.ceil(len(data.rows) / size) if "reference" in type(config).model_fields else 0
+    return duration.Work(row, group, answered, before)
+
+
+def _time(shape: Any, config: TrainConfig, work: duration.Work, steps: int) -> Finding:
+    layers = shape.get_text_config().num_hidden_layers
+    try:
+        layer = hidden_states.resolve_layer(config.mlc.layer, layers) if config.mlc else layers
+        found = duration.measure(shape, config, work, layer)
+    except (RuntimeError, ValueError, AttributeError) as error:
+        return Finding("note", "time", f"not known before the first steps: {' '.join(str(error).split())[:150]}")
+    text = f"about {found.of(steps) / 60:.0f} min: {steps} steps of {found.step:.1f} s"
+    before = f", and {found.before:.0f} s for the reference" if found.before else ""
+    return Finding("ok", "time", f"{text}{before}, as one layer with random weights takes here now; without scores")
 
 
 def _data(

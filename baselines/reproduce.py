@@ -96,8 +96,11 @@ class Reproduction:
         try:
             self._do(job)
             self._seconds.append(time.monotonic() - begun)
-        except subprocess.CalledProcessError as error:
-            self.failed[job.name] = f"{Path(error.cmd[0]).name} ended with exit code {error.returncode}"
+        except (subprocess.CalledProcessError, OSError) as error:
+            self.failed[job.name] = (
+                str(error) if isinstance(error, OSError)
+                else f"{Path(error.cmd[0]).name} ended with exit code {error.returncode}"
+            )  # fmt: skip
             if not self._stop.is_set():
                 say(f"{job.name}: {self.failed[job.name]}; the others go on")
 

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from mlc_bench.core import interruption, secrets
-from mlc_bench.core.errors import UserError
+from mlc_bench.core.errors import UserError, is_full
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
@@ -107,8 +107,9 @@ def _ended(error: BaseException) -> NoReturn:
         sys.exit(0)
     if not isinstance(error, Exception):  # the end of the process
         raise error
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
-        _fail(f"error: {error}; make room or choose another --output, then run the same command again", 3, error)
+    if is_full(error) or getattr(error, "errno", None) in (errno.EROFS, errno.EACCES):
+        said = " ".join(str(error).split())[:300]
+        _fail(f"error: {said}; make room or choose another --output, then run the same command again", 3, error)
     if hasattr(error, "format_message"):  # the parser's own errors
         if not (message := error.format_message()):  # no command: the help has been printed
             _leave(getattr(error, "exit_code", 2))

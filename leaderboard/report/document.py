@@ -12,7 +12,7 @@ from mlc_bench.core.errors import PrerequisiteError
 from mlc_bench.leaderboard import build, owned
 from mlc_bench.leaderboard.render import plots
 from mlc_bench.leaderboard.render.to_markdown import escape
-from mlc_bench.leaderboard.report import blind_labels, by_training, claims, effects, method_tables, probes
+from mlc_bench.leaderboard.report import blind_labels, by_seed, by_training, claims, effects, method_tables, probes
 from mlc_bench.leaderboard.report.claims import Called, Tasks
 from mlc_bench.leaderboard.report.effects import Arm, Pair
 from mlc_bench.leaderboard.tabulate import number_format
@@ -65,6 +65,9 @@ of those with which the model still answers in all their languages.
 _COST = """As the training manifests say, means over seeds. Tokens: those that went through the model; those of MLC's \
 prompts, in all languages on every n-th step, have a column of their own. Seconds are those of the run on its machine, \
 which often did other work beside it.
+"""
+_SEEDS = """Outside English, each run by itself, with intervals over prompts alone. An interval over two seeds is far \
+wider than either: two runs say next to nothing about how much seeds differ.
 """
 _LIMITS = """Nothing about 7B models. The judges see refusal, not harm. The training and development prompts were \
 translated by a language model, and no native speaker has read them. The tables of all runs are in \
@@ -145,6 +148,10 @@ def _arms(
 ) -> dict[tuple[str, str], Arm]:
     models, methods = list(protocol["models"]), list(protocol["methods"])
     found = effects.arms(list(runs), aliases)
+    for (_, method), arm in found.items():
+        about = protocol["methods"].get(method, {})
+        if "gate" in about and "after" not in about:  # nothing is drawn: its one run is that of every seed
+            arm.runs = {effects.UNTRAINED: list(arm.runs.values())[-1]}
     return dict(sorted(found.items(), key=lambda item: (_place(item[0][0], models), _place(item[0][1], methods))))
 
 
@@ -198,6 +205,7 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
     figures |= {f"arrows-{model}": by_training.arrows(arms, model, tasks) for model in with_methods}
     figures |= probes.figures(found.probed)
     count = sum(len(arm.runs) for arm in arms.values())
+    levels = by_seed.levels(arms, tasks)
     parts = [
         _TITLE,
         f"Protocol version {protocol['version']}, {_runs(count)}, {_machines(arms)}. {_MADE_BY}",
@@ -209,7 +217,7 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
         "## The two judges\n\n" + _judges(found, protocol, tasks, models),
         "## Blind labels\n\n" + _labels(found, protocol) if found.labels else "",
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(found.probed) if found.probed else "",
-        "## Seed by seed\n\n" + seeds if (seeds := method_tables.by_seed(arms, compared, tasks)) else "",
+        f"## Seed by seed\n\n{_SEEDS}\n{levels}\n{by_seed.differences(arms, compared, tasks)}" if levels else "",
         "## The settings\n\n" + _CHOSEN + "\n" + _settings(found.chosen) if found.chosen else "",
         "## The cost of training\n\n" + _COST + "\n" + method_tables.cost(arms),
         "## What this cannot say\n\n" + _LIMITS,

@@ -204,27 +204,6 @@ def frontier(arms: Arms, model: str, tasks: Tasks) -> Figure:
     return figure
 
 
-def by_seed(arms: Arms, comparisons: Sequence[tuple[str, str]], tasks: Tasks) -> str:
-    """The differences of selectivity between runs of the same seed, in points."""
-    rows = []
-    for model in dict.fromkeys(model for model, _ in arms):
-        for one, other in comparisons:
-            if (model, one) not in arms or (model, other) not in arms:
-                continue
-            first, second = arms[model, one], arms[model, other]
-            for pair in tasks.pairs:
-                seeds = effects.shared_seeds(first, second, *pair.both)
-                quiet = silent(arms, model, pair.both)
-                codes = [code for code in foreign(first, pair.both, quiet) if code in foreign(second, pair.both)]
-                if len(seeds) > 1 and codes:
-                    found = [
-                        effects.selectivity_effect(first.on(seed), second.on(seed), pair, codes).value for seed in seeds
-                    ]
-                    cells = ", ".join(number_format.rounded(100 * value, 1) for value in found)
-                    rows.append([model, f"{one} − {other}", pair.harmful, ", ".join(map(str, seeds)), cells])
-    return table(["model", "comparison", "task", "seeds", "difference of selectivity"], rows) if rows else ""
-
-
 def of_model(arms: Arms, model: str) -> list[Arm]:
     return [arm for (own, _), arm in arms.items() if own == model]
 

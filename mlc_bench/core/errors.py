@@ -1,7 +1,12 @@
 """Errors that a user can fix, each with the exit code that the command line ends with."""
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# As the system, safetensors and torch's writer say it, where they raise no OSError.
+_FULL_WORDS = ("No space left", "File too large", "unexpected pos", "PytorchStreamWriter failed")
 
 
 class UserError(Exception):
@@ -30,6 +35,11 @@ class StaleError(UserError):
     """Results that this version cannot read or compare."""
 
     exit_code = 4
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error says that there is no room on the disk, or no more for this user."""
+    return getattr(error, "errno", None) in _FULL or any(words in str(error) for words in _FULL_WORDS)
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -1,6 +1,5 @@
 """The demo models, whose weights come as data of packages, no hub needed: three chat models and a base model."""
 
-import errno
 import fcntl
 import functools
 import importlib.util
@@ -13,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mlc_bench.catalog.data import cache_dir
-from mlc_bench.core.errors import PrerequisiteError
+from mlc_bench.core.errors import PrerequisiteError, is_full
 from mlc_bench.core.progress import bar, say
 from mlc_bench.engines.packaged_file import PackagedFile
 
 SOURCE = "converted_from.json"  # in the converted folder: the name, and the file that it was made from
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -160,7 +158,7 @@ def _convert_in(work: Path, demo: Demo) -> None:
         shutil.rmtree(demo.target, ignore_errors=True)  # of another file, or of an older version
         (work / "checkpoint").rename(demo.target)
     except Exception as error:
-        if getattr(error, "errno", None) in _FULL or "No space left" in str(error):
+        if is_full(error):
             raise PrerequisiteError(
                 f"the disk of {work.parent} is full; free three times the {demo.gguf.size / 1e9:.1f} GB of "
                 f"{demo.folder} there, or set MLC_BENCH_CACHE to a folder on another disk, and run the command again"

@@ -225,8 +225,26 @@ def test_the_report_shows_differences_seed_by_seed(tmp_path, plan):
     made += [run(f"qwen05-dpo+mlc-s{seed}", rate, 0.1) for seed, _, rate in pairs]
     text = report(plan, tmp_path, *made, run("qwen05-cosine-s1", 0.9)).document.replace("\\", "")
     section = text.split("## Seed by seed")[1].split("\n## ")[0]
-    assert "| qwen05 | dpo+mlc − dpo | starter_harmful | 1, 2 | 40.0, 0.0 |" in section
+    for seed, difference in ((1, "+40.0 ["), (2, "0.0 [")):
+        assert f"| qwen05 | dpo+mlc − dpo | starter_harmful | {seed} | {difference}" in section
+    (line,) = [line for line in section.splitlines() if line.startswith("| qwen05 | dpo+mlc | 1 | +60.0 [")]
+    assert "]: 70.0 / 10.0 | +60.0 [" in line
     assert "cosine" not in section  # one seed
+
+
+def test_a_gate_before_the_base_is_compared_with_every_seed(tmp_path, plan):
+    """Nothing of it is drawn, so its one run stands for all; one before a trained model has that model's seed."""
+    plan = plans.read(["reviewers", "gated", "core"])
+    made = [run(f"qwen05-dpo-s{seed}", rate, 0.1) for seed, rate in ((1, 0.2), (2, 0.4))]
+    made += [run(f"qwen05-dpo+mlc-s{seed}", rate, 0.1) for seed, rate in ((1, 0.3), (2, 0.5))]
+    made += [run("qwen05-gate-s1", 0.9, 0.1), run("qwen05-dpo+gate-s2", 0.8, 0.1)]
+    text = report(plan, tmp_path, *made).document.replace("\\", "")
+    short = text.split("## In short")[1].split("\n## ")[0]
+    lines = {line.split(" | ")[1]: line for line in short.splitlines() if line.startswith("| qwen05 | ")}
+    assert "+50.0 [" in lines["gate − dpo+mlc"]
+    assert "2 seeds" in lines["gate − dpo+mlc"]
+    assert "+40.0 [" in lines["dpo+gate − dpo"]
+    assert "one seed" in lines["dpo+gate − dpo"]
 
 
 def test_every_method_has_a_mark_of_its_own_in_the_frontier():

@@ -66,8 +66,8 @@ _COST = """As the training manifests say, means over seeds. Tokens: those that w
 prompts, in all languages on every n-th step, have a column of their own. Seconds are those of the run on its machine, \
 which often did other work beside it.
 """
-_SEEDS = """Outside English, each run by itself, with intervals over prompts alone. An interval over two seeds is far \
-wider than either: two runs say next to nothing about how much seeds differ.
+_SEEDS = """Outside English, each run by itself, by the first judge, with intervals over prompts alone. An interval \
+over two seeds is far wider than either: two runs say next to nothing about how much seeds differ.
 """
 _LIMITS = """Nothing about 7B models. The judges see refusal, not harm. The training and development prompts were \
 translated by a language model, and no native speaker has read them. The tables of all runs are in \

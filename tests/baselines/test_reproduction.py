@@ -219,6 +219,22 @@ def test_a_gate_is_fitted_without_trials_and_put_before_the_answers_of_the_base(
     assert sorted(commands.judged) == ["demo", "qwen05-gate-s1"]
 
 
+def test_a_disk_that_is_full_fails_one_run_and_the_others_go_on(tmp_path, monkeypatch):
+    commands = Commands(tmp_path, monkeypatch, plan=small(tmp_path, ["base", "gate"]))
+    write = reproduce.record.write_text
+
+    def full(path, text):
+        if path.name == "embedded.jsonl":
+            raise OSError(28, "No space left on device", str(path))
+        write(path, text)
+
+    monkeypatch.setattr(reproduce.record, "write_text", full)
+    failed = commands.work.run()
+    assert failed.keys() == {"qwen05-gate-s1"}
+    assert "No space left on device" in failed["qwen05-gate-s1"]
+    assert commands.judged == ["demo"], "the base is scored all the same"
+
+
 def test_a_gate_after_a_method_reads_that_methods_model_and_stands_before_its_answers(tmp_path, monkeypatch):
     plan = small(tmp_path, ["dpo+gate", "dpo"])
     assert {job.method for job in plan.trials} == {"dpo"}, "the model behind the gate needs its settings"

@@ -57,16 +57,17 @@ def train(
         return _check(method, chosen, as_json)
     from mlc_bench.baselines import checkpoints, run
 
-    try:
-        manifest = run.execute(run.prepare(method, chosen))
-    except KeyboardInterrupt:
+    with run.ending_group():
+        try:
+            manifest = run.execute(run.prepare(method, chosen))
+        except KeyboardInterrupt:
+            if run.is_main():
+                checkpoint = checkpoints.last_checkpoint(chosen.output / "checkpoints")
+                none = f"there is no checkpoint yet, there is one every {chosen.save_steps} steps (--save-steps)"
+                say(f"{checkpoint} is kept" if checkpoint else none)
+            raise
         if run.is_main():
-            checkpoint = checkpoints.last_checkpoint(chosen.output / "checkpoints")
-            none = f"there is no checkpoint yet, there is one every {chosen.save_steps} steps (--save-steps)"
-            say(f"{checkpoint} is kept" if checkpoint else none)
-        raise
-    if run.is_main():
-        print(json.dumps(manifest, indent=1, ensure_ascii=False) if as_json else str(chosen.output))
+            print(json.dumps(manifest, indent=1, ensure_ascii=False) if as_json else str(chosen.output))
     return 0
 
 

@@ -26,7 +26,7 @@ from mlc_bench.baselines.finite import StopWhenNotFinite, require_finite
 from mlc_bench.baselines.mlc import hidden_states
 from mlc_bench.baselines.token_count import TokenCount
 from mlc_bench.core import processor, secrets
-from mlc_bench.core.errors import UsageError
+from mlc_bench.core.errors import UsageError, UserError
 from mlc_bench.core.progress import say
 from mlc_bench.core.provenance import emulates_bf16
 from mlc_bench.core.spec import RunSpec, digest
@@ -332,6 +332,21 @@ def finish(run: TrainRun, trainer: Any) -> dict[str, Any]:
 def processes() -> PartialState:
     """The processes that train together. On a CPU accelerate must be told so, or each would take itself for alone."""
     return PartialState(cpu=not torch.cuda.is_available())
+
+
+@contextmanager
+def ending_group() -> Iterator[None]:
+    """Leaves the group of processes after what is inside, and after a UserError, which all of them raise.
+
+    Where that is left to the end of Python, gloo's threads may abort a process (pytorch/pytorch#179291). After any
+    other error, or a signal, the others may still wait for this process, so nothing is done.
+    """
+    try:
+        yield
+    except UserError:
+        processes().destroy_process_group()
+        raise
+    processes().destroy_process_group()
 
 
 @contextmanager

@@ -21,8 +21,9 @@ def slow(path, text):
 
 
 run.write_text = slow
-PartialState(cpu=True).wait_for_everyone()
-if not PartialState().is_main_process:
-    time.sleep(1)
-run.claim(folder, {"method": "mlc"})
+with run.ending_group():
+    PartialState(cpu=True).wait_for_everyone()
+    if not PartialState().is_main_process:
+        time.sleep(1)
+    run.claim(folder, {"method": "mlc"})
 print("claimed", flush=True)

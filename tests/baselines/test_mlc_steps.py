@@ -1,19 +1,14 @@
 """The auxiliary loss over an optimizer step: the same however its rows are dealt out to micro-batches and processes."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 import uneven_groups
-from training import ROWS, assert_same_gradients, build, one_step
+from training import ROWS, assert_same_gradients, build, one_step, two_processes
 
 from mlc_bench.baselines.mlc.hidden_states import EXTRACTOR
 from mlc_bench.baselines.mlc.trainer import PromptLoss
 
 TOLERANCE = 1e-6
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
 def assert_equal_within(found, expected):
@@ -98,10 +93,8 @@ def test_a_placeholder_changes_no_gradient(tiny_model, tmp_path, monkeypatch):
 @pytest.mark.parametrize("method", ["dpo", "mpo"])
 def test_two_processes_of_which_one_has_groups(method, tiny_model, tmp_path):
     """No hang; logged means and gradients are those of one process."""
-    script = Path(uneven_groups.__file__)
-    command = [*map(str, [*LAUNCH, script, method, tiny_model, tmp_path])]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=script.parent)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = two_processes("uneven_groups.py", method, tiny_model, tmp_path)
+    assert done.returncode == 0, done.stderr
     found, logged = torch.load(tmp_path / "found.pt")
     expected, figures = uneven_groups.train(method, tiny_model, tmp_path, 4)
     assert ["mlc/loss" in entry for entry in figures] == [True, False, True]
@@ -117,7 +110,6 @@ def test_two_processes_of_which_one_has_groups(method, tiny_model, tmp_path):
 
 @pytest.mark.integration
 def test_a_sharded_model_of_which_one_process_has_groups(tiny_model):
-    command = [*LAUNCH, Path(__file__).with_name("uneven_shards.py"), tiny_model, 1]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = two_processes("uneven_shards.py", tiny_model, 1)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.count("equal") == 2

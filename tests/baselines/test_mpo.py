@@ -9,7 +9,7 @@ import helpers  # threads, before torch
 import pytest
 import torch
 from safetensors.torch import load_file
-from training import assert_same_gradients, one_step
+from training import assert_same_gradients, one_step, trained_by_two
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from mlc_bench.baselines import cli, config, run
@@ -236,10 +236,8 @@ def test_two_processes_give_the_weights_of_one(tiny_model, rows, tmp_path):
         return list(map(str, given))
 
     subprocess.run([BIN / "train-baseline", *options("one", 4)], check=True, capture_output=True)
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, "-m", "mlc_bench.baselines.cli", *options("two", 2)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = trained_by_two(*options("two", 2))
+    assert done.returncode == 0, done.stderr
     one, two, start = (
         load_file(folder / "model.safetensors") for folder in (tmp_path / "one", tmp_path / "two", tiny_model)
     )

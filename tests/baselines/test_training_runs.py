@@ -13,7 +13,7 @@ import pytest
 import torch
 from checkout import GOLDEN
 from safetensors.torch import load_file
-from training import ROWS, build, killed_at, write_rows
+from training import ROWS, build, killed_at, trained_by_two, two_processes, write_rows
 
 from mlc_bench.baselines import config, methods, run
 from mlc_bench.baselines.data import training_data
@@ -243,9 +243,8 @@ def test_two_processes_give_the_loss_of_one(tiny_model, tmp_path):
     one = command(tiny_model, tmp_path, "one", "--mlc", "--accumulation", "4", "--report-to", "tensorboard")
     subprocess.run([TRAIN, *one], check=True, capture_output=True)
     two = command(tiny_model, tmp_path, "two", "--mlc", "--accumulation", "2", "--report-to", "tensorboard")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    done = subprocess.run([*launch, "-m", "mlc_bench.baselines.cli", *two], capture_output=True, text=True, timeout=240)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = trained_by_two(*two)
+    assert done.returncode == 0, done.stderr
     single, double = losses(tmp_path / "one"), losses(tmp_path / "two")
     assert single.keys() == double.keys()
     assert list(double.values()) == pytest.approx(list(single.values()), rel=1e-4)
@@ -256,10 +255,8 @@ def test_two_processes_give_the_loss_of_one(tiny_model, tmp_path):
 @pytest.mark.integration
 def test_two_processes_take_one_output_folder(tmp_path):
     """The second finds no half-written claim of the first, which it would take for somebody else's folder."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, Path(__file__).with_name("slow_claim.py"), tmp_path / "out"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = two_processes("slow_claim.py", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
     assert done.stdout.count("claimed") == 2
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["train_run.json"]
 
@@ -269,11 +266,8 @@ def test_two_processes_take_one_output_folder(tmp_path):
 def test_sharded_gradients_equal_those_of_one_process(kind, tiny_model):
     if kind != "fsdp":
         pytest.importorskip("deepspeed")
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [*launch, Path(__file__).with_name("sharded_step.py"), kind, tiny_model, "1"]
-    environment = os.environ | {"DS_ACCELERATOR": "cpu"}
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-    assert done.returncode == 0, done.stderr[-2000:]
+    done = two_processes("sharded_step.py", kind, tiny_model, 1, env=os.environ | {"DS_ACCELERATOR": "cpu"})
+    assert done.returncode == 0, done.stderr
     assert done.stdout.count("equal") == 2
 
 

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
 import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from training import write_rows
+from training import trained_by_two, write_rows
 
 from mlc_bench.baselines import cli, run
 from mlc_bench.baselines.mlc import mlc_loss
@@ -124,11 +123,9 @@ def test_all_processes_stop(rate, occupied, code, said, tiny_model, tmp_path):
     if occupied:
         (tmp_path / "out").mkdir()
         (tmp_path / "out" / "notes.txt").touch()
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     options = ["--max-steps", "6", "--accumulation", "1", "--learning-rate", rate, "--warmup", "0", "--bf16", "false"]
     data = ["--model", tiny_model, "--data", write_rows(tmp_path), "--output", tmp_path / "out", "--keep-out", "[]"]
-    command = [*launch, "-m", "mlc_bench.baselines.cli", "simpo", "--mlc", *options, *data]
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=120)
+    done = trained_by_two("simpo", "--mlc", *options, *data)
     errors = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
     assert errors, done.stderr
     assert all(said in line for line in errors)

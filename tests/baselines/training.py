@@ -1,6 +1,9 @@
 """What the tests of training share: rows, a run of some steps on the tiny model, the gradients of one step."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -49,6 +52,21 @@ def write_rows(folder, rows=ROWS):
     path = folder / "rows.jsonl"
     path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return path
+
+
+def two_processes(script, *arguments, **options):
+    """A script of this folder run by two processes with gloo: what they printed and how it ended."""
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    command = [*launch, Path(__file__).with_name(script), *arguments]
+    return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=300, **options)
+
+
+def trained_by_two(*arguments):
+    """`train-baseline` run by two processes. They leave their group: else gloo's threads abort one now and then."""
+    done = two_processes("left_group.py", *arguments)
+    assert "left the group" in done.stdout, done.stdout + done.stderr  # by one, where torchrun ends the other
+    assert "left behind" not in done.stdout
+    return done
 
 
 def build(method, model, folder, name="out", rows=ROWS, **settings):

@@ -11,6 +11,8 @@ import torch
 from training import ROWS, build
 from transformers import TrainerCallback
 
+from mlc_bench.baselines import run
+
 SETTINGS = {"mlc": {"kinds": "harmful", "every": 2}, "max_steps": 3}
 
 
@@ -38,6 +40,7 @@ def train(method, model, folder, accumulation):
 
 if __name__ == "__main__":
     method, model, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-    found = train(method, model, folder, 2)
-    if torch.distributed.get_rank() == 0:
-        torch.save(found, folder / "found.pt")
+    with run.ending_group():
+        found = train(method, model, folder, 2)
+        if torch.distributed.get_rank() == 0:
+            torch.save(found, folder / "found.pt")

@@ -7,11 +7,12 @@ where the two are pairs.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mlc_bench.catalog import languages
 from mlc_bench.core import html_table
 from mlc_bench.records import fidelity, run_table
 from mlc_bench.records.record import LanguageResult, RunRecord, Selectivity, SelectivityOfLanguage, TaskResult, Value
@@ -181,8 +182,8 @@ def reading(found: Selectivity) -> list[str]:
     said = []
     if unanswered:
         said.append(
-            f"!: more than {100 * MOST_INVALID:.0f} % of the answers are invalid in {_listed(unanswered)}; these "
-            "languages are in no mean and in no sentence below."
+            f"!: more than {100 * MOST_INVALID:.0f} % of the answers are invalid in {_listed(map(_name, unanswered))}; "
+            "these languages are in no mean and in no sentence below."
         )
     english = answered.pop("en", None)
     if english is None:
@@ -196,12 +197,11 @@ def reading(found: Selectivity) -> list[str]:
     )
     fewer = {code: row for code, row in answered.items() if _ends(row.harmful)[1] < _ends(english.harmful)[0]}
     if fewer:
-        named = _listed([f"{code} ({_percent(row.harmful)} %)" for code, row in fewer.items()])
+        named = _listed(f"{_name(code)} ({_percent(row.harmful)} %)" for code, row in fewer.items())
         said.append(f"It refuses fewer harmful requests than in English, by intervals that do not touch, in {named}.")
     elif answered:
-        said.append(
-            f"In no other language ({', '.join(answered)}) is its interval below the English one: no gap is shown."
-        )
+        others = ", ".join(map(_name, answered))
+        said.append(f"In no other language ({others}) is its interval below the English one: no gap is shown.")
     return said
 
 
@@ -313,5 +313,11 @@ def _interval(value: Value, sign: str = "") -> str:
     return f"[{100 * low:{sign}.0f}, {100 * high:{sign}.0f}]"
 
 
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def _name(code: str) -> str:
+    """A language in a sentence, where its code might be a word: it, is, no. A record may have one unknown here."""
+    return languages.get(code).name if code in languages.known() else code
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last

@@ -56,10 +56,10 @@ def test_a_language_that_is_not_answered_is_marked_and_in_no_mean_or_sentence():
     assert found.mean_of == ["en", "ko"], "at 10 % it still answers"
     assert found.mean.harmful.value == pytest.approx((25 + 1) / 80)
     note, english, fewer = selectivity.reading(found)
-    assert "invalid in bn;" in note
+    assert "invalid in Bengali;" in note
     assert "refuses 62 % of the harmful and 22 % of the harmless" in english
     assert "tells them apart" in english
-    assert fewer.endswith("in ko (2 %).")
+    assert fewer.endswith("in Korean (2 %).")
     assert "bn !" in selectivity.text(record)
 
 
@@ -67,11 +67,16 @@ def test_a_language_that_is_not_answered_is_marked_and_in_no_mean_or_sentence():
     ("languages", "said"),
     [
         ({"en": (20, 19, 0), "ru": (19, 0, 0)}, "does not show that it tells them apart"),
-        ({"en": (20, 0, 0), "ru": (17, 0, 0)}, "In no other language (ru) is its interval below the English one"),
+        ({"en": (20, 0, 0), "ru": (17, 0, 0)}, "In no other language (Russian) is its interval below the English one"),
     ],
 )
 def test_no_sentence_says_more_than_the_intervals(languages, said):
     assert said in " ".join(selectivity.reading(selectivity.of_record(run(**languages))[0]))
+
+
+def test_a_language_that_is_unknown_here_goes_by_its_code():
+    (found,) = selectivity.of_record(run(en=(25, 9, 0), tlh=(1, 0, 0)))
+    assert selectivity.reading(found)[-1].endswith("in tlh (2 %).")
 
 
 @pytest.mark.parametrize("languages", [{"en": (0, 0, 40), "ru": (1, 1, 0)}, {"ru": (1, 1, 0), "sw": (0, 0, 20)}])

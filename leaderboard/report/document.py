@@ -1,7 +1,7 @@
 """The report of a reproduction, as Markdown and HTML, from its records alone. No number in it is typed by hand."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,8 @@ docs/reproduction.md. Refusal selectivity is refusal of harmful minus refusal of
 percentage points with 95 % intervals over prompts and, where there are several, seeds. Every column but the one that \
 says English is the mean over the other languages in which the base answers.
 """
-_CALLS = """**rises**, **falls**: the interval is on that side of 0, by both judges where the second one may decide. \
+_CALLS = """In each cell: the call, and the difference by the first judge / by the second, over the languages where it \
+may decide. **rises**, **falls**: the interval is on that side of 0, by both judges where the second one may decide. \
 **steady**: it holds 0 and ends within five points. **undecided**: neither, or the judges differ.
 """
 _JUDGES = """Share of answers (%) of which one judge says that they refuse and the other that they do not / share of \
@@ -347,30 +348,47 @@ def _missing(found: Found) -> str:
 
 
 def _short(called: Sequence[Called]) -> str:
-    """A line for each comparison that was run, a column for each question; below it what they come to."""
-    names = list(dict.fromkeys(one.question for one in called))
-    cells: dict[tuple[str, str], dict[str, str]] = {}
+    """A line for each comparison that was run, those with most seeds first; below the table what they come to."""
+    by_question: dict[str, list[Called]] = {}
+    rows: dict[tuple[str, str], dict[str, Called]] = {}
     for one in called:
+        by_question.setdefault(one.question, [])
         if one.call != "not run":
-            cells.setdefault((one.model, one.comparison), {})[one.question] = _answer(one)
-    rows = [[*key, *(found.get(name, DASH) for name in names)] for key, found in cells.items()]
+            by_question[one.question].append(one)
+            rows.setdefault((one.model, one.comparison), {})[one.question] = one
     if not rows:
         return "No method has been run yet: what follows is the base alone.\n"
+    head = ["model", "comparison", "seeds", *(f"{name} ({_over(ones)})" for name, ones in by_question.items())]
+    models = list(dict.fromkeys(model for model, _ in rows))
+    seeds = {key: [one.effect.seeds for one in found.values() if one.effect] for key, found in rows.items()}
+    cells = [
+        [*key, _span(seeds[key])] + [_answer(rows[key][name]) if name in rows[key] else DASH for name in by_question]
+        for key in sorted(rows, key=lambda key: (models.index(key[0]), -max(seeds[key], default=0)))
+    ]
     sentence = claims.moves_the_threshold(called)
-    return method_tables.table(["model", "comparison", *names], rows) + (f"\n{sentence}\n" if sentence else "")
+    return method_tables.table(head, cells) + (f"\n{sentence}\n" if sentence else "")
+
+
+def _over(called: Sequence[Called]) -> str:
+    """The prompts and the languages that the answers to one question rest on."""
+    languages = _span(len(one.languages) for one in called if one.effect)
+    prompts = f"n {_span(one.effect.prompts for one in called if one.effect)}"
+    return prompts if languages == "1" else f"{prompts}, {languages} languages"
+
+
+def _span(numbers: Iterable[int]) -> str:
+    found = sorted(set(numbers))
+    return " to ".join(str(found[place]) for place in (0, -1)[: len(found)]) or DASH
 
 
 def _answer(one: Called) -> str:
-    """The call, and what it rests on."""
+    """The call, and the effect by both judges."""
     if one.effect is None:
         return f"**{one.call}**"
-    seeds = f"{one.effect.seeds} seeds" if one.effect.seeds > 1 else "one seed"
-    rests = [f"n {one.effect.prompts}", seeds, f"languages {len(one.languages)}"]
+    said = f"**{one.call}** {method_tables.shown(one.effect)}"
     if one.second:
-        rests.append(f"second judge {method_tables.shown(one.second)}")
-    elif one.note:
-        rests.append(one.note)
-    return f"**{one.call}** {method_tables.shown(one.effect)} ({', '.join(rests)})"
+        return f"{said} / {method_tables.shown(one.second)}"
+    return f"{said} ({one.note})" if one.note else said
 
 
 def _probes(probed: probes.Probes) -> str:

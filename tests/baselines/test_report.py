@@ -73,8 +73,10 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path, plan):
     assert "sft |" not in text
     short = text.split("## In short")[1].split("## What is missing")[0]
     (line,) = [line for line in short.splitlines() if line.startswith("| qwen05 | dpo+mlc − dpo |")]
-    assert "**rises** +70.0 [" in line
-    assert "(n 40, one seed, languages 3, one judge)" in line
+    assert line.startswith("| qwen05 | dpo+mlc − dpo | 1 | **rises** +70.0 [")  # one seed
+    assert "] (one judge) | " in line
+    assert "| model | comparison | seeds | selectivity, starter (n 40, 3 languages) | " in short
+    assert " | selectivity, in English, starter (n 40) | " in short
     assert [line for line in short.splitlines() if line.startswith("| qwen05 | dpo − base |")]
     assert "cosine" not in short
     assert "qwen05-mpo-s1 is missing: no data &lt;b&gt;" in text
@@ -190,7 +192,7 @@ def test_a_call_needs_both_judges(tmp_path, plan):
     text = report(plan, tmp_path, *made, *seen).document.replace("\\", "")
     (line,) = [line for line in text.splitlines() if line.startswith("| qwen05 | dpo+mlc − dpo |")]
     assert line.count("**undecided** +70.0") == 3  # both selectivities and pku; English is not among the trusted
-    assert ", second judge 0.0 [" in line
+    assert "] / 0.0 [" in line
 
 
 def probed(shift):
@@ -241,10 +243,11 @@ def test_a_gate_before_the_base_is_compared_with_every_seed(tmp_path, plan):
     text = report(plan, tmp_path, *made).document.replace("\\", "")
     short = text.split("## In short")[1].split("\n## ")[0]
     lines = {line.split(" | ")[1]: line for line in short.splitlines() if line.startswith("| qwen05 | ")}
+    assert list(lines)[-1].startswith("dpo+gate"), "what has fewer seeds comes last"
     assert "+50.0 [" in lines["gate − dpo+mlc"]
-    assert "2 seeds" in lines["gate − dpo+mlc"]
+    assert "gate − dpo+mlc | 2 | " in lines["gate − dpo+mlc"]
     assert "+40.0 [" in lines["dpo+gate − dpo"]
-    assert "one seed" in lines["dpo+gate − dpo"]
+    assert "dpo+gate − dpo | 1 | " in lines["dpo+gate − dpo"]
 
 
 def test_every_method_has_a_mark_of_its_own_in_the_frontier():
@@ -284,6 +287,6 @@ def test_a_form_with_tasks_of_its_own_has_a_section_of_its_own(tmp_path):
     short = only.replace("\\", "").split("## In short")[1].split("## What is missing")[0]
     assert short in both, "the main table is that of the main tasks"
     section = both.split("## The form whole: polyrefuse_harmful, polyrefuse_harmless, multijail")[1].split("\n## ")[0]
-    assert "| qwen05 | dpo − base | **rises** +50.0 [" in section
-    assert "| qwen05 | dpo+mlc − dpo | **rises** +25.0 [" in section
+    assert "| qwen05 | dpo − base | 1 | **rises** +50.0 [" in section
+    assert "| qwen05 | dpo+mlc − dpo | 1 | **rises** +25.0 [" in section
     assert "| dpo | 1 | 70.0 [" in section

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from mlc_bench.records import selectivity
 from mlc_bench.records.record import RunRecord
-from mlc_bench.records.selectivity import is_answered
 
 
 def score(run: RunRecord, fidelity: float = 0.0) -> float | None:
@@ -12,10 +12,14 @@ def score(run: RunRecord, fidelity: float = 0.0) -> float | None:
 
     `fidelity`: the least share of answers in the prompt's language, in each language; below it there is no score.
     """
-    (found,) = run.selectivity
+    (found,) = selectivity.of_record(run)
     rows = found.languages.values()
     values = [row.difference.value for row in rows]
-    if not all(map(is_answered, rows)) or any(value is None for value in values) or least_fidelity(run) < fidelity:
+    if (
+        not all(map(selectivity.is_answered, rows))
+        or any(value is None for value in values)
+        or least_fidelity(run) < fidelity
+    ):
         return None
     return sum(value or 0.0 for value in values) / len(values)
 
@@ -43,6 +47,10 @@ def words(candidate: Mapping[str, Any], runs: Mapping[int, RunRecord], chosen: i
 
 
 def _scored(run: RunRecord) -> str:
-    value = score(run)
-    said = "does not answer" if value is None else f"{100 * value:+.1f}"
-    return f"{said}, {100 * least_fidelity(run):.0f} % in the language"
+    """Selectivity, the languages in which the model hardly answers, and the least share of answers in the language."""
+    (found,) = selectivity.of_record(run)
+    values = [row.difference.value for row in found.languages.values()]
+    said = f"{100 * sum(value or 0.0 for value in values) / len(values):+.1f}"
+    if silent := [code for code, row in found.languages.items() if not selectivity.is_answered(row)]:
+        said += f" but hardly answers in {' '.join(silent)}"
+    return f"{said}, at least {100 * least_fidelity(run):.0f} % in the language"

@@ -5,7 +5,7 @@ tasks, unless it says otherwise. Utility is about those in which it answers to t
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from mlc_bench.leaderboard.report import effects
@@ -15,6 +15,9 @@ MLC = "+mlc"
 Call = Literal["rises", "falls", "steady", "undecided", "not run"]
 STEADY = 0.05
 """An effect is called steady where its interval holds 0 and ends within this on both sides: five points."""
+EDGE = 0.004
+"""By so much an interval's end may move where the bootstrap draws anew: three standard deviations over its seeds (dpo
+less base, three seeds of training)."""
 LEAST_KAPPA = 0.6
 """Of the second judge with labels, in a language; below it the judge decides nothing there."""
 
@@ -45,7 +48,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Called:
-    """One question on one comparison. `second`: the effect by the second judge, where it may decide; else None."""
+    """One question on one comparison. `second`: the effect by the second judge, where it may decide; else None.
+
+    `languages`: of the effect, `second_languages`: of the second judge's. `on_edge`: whether other draws of the
+    bootstrap may change the call.
+    """
 
     question: str
     model: str
@@ -55,6 +62,8 @@ class Called:
     second: Effect | None
     call: Call
     note: str = ""
+    second_languages: tuple[str, ...] = ()
+    on_edge: bool = False
 
 
 def questions(tasks: Tasks) -> list[Question]:
@@ -115,12 +124,14 @@ def call_all(
                     continue
                 codes = _codes(first[key], first[against], question, quiet)
                 found = _measured(first[key], first[against], question, codes)
-                checked = None
+                checked, known = None, []
                 if question.by_judge and key in second and against in second:
                     known = [code for code in _codes(second[key], second[against], question, quiet) if code in trusted]
                     checked = _measured(second[key], second[against], question, known)
                 said, note = decide(found, checked, question.by_judge)
-                called.append(Called(question.name, model, comparison, tuple(codes), found, checked, said, note))
+                edge = is_on_edge(found, checked, question.by_judge)
+                made = (question.name, model, comparison, tuple(codes), found, checked, said, note, tuple(known), edge)
+                called.append(Called(*made))
     return called
 
 
@@ -180,12 +191,21 @@ def of_effect(effect: Effect | None) -> Call:
 def decide(first: Effect | None, second: Effect | None, by_judge: bool = True) -> tuple[Call, str]:
     """The call, and why it is not that of the first judge alone.
 
-    A rise or a fall counts where the second judge says the same. Where it may decide nothing, that is said.
+    A call counts where the second judge says the same. Where it may decide nothing, that is said.
     """
     said = of_effect(first)
-    if not by_judge or said in ("not run", "undecided", "steady"):
+    if not by_judge or said in ("not run", "undecided"):
         return said, ""
     if second is None:
         return said, "one judge"
     other = of_effect(second)
     return (said, "") if other == said else ("undecided", f"second judge: {other}")
+
+
+def is_on_edge(first: Effect | None, second: Effect | None, by_judge: bool = True) -> bool:
+    """Whether the call is another one where the ends of both intervals are `EDGE` nearer or farther."""
+
+    def moved(effect: Effect | None, by: float) -> Effect | None:
+        return effect and replace(effect, low=effect.low - by, high=effect.high + by)
+
+    return len({decide(moved(first, by), moved(second, by), by_judge)[0] for by in (-EDGE, 0.0, EDGE)}) > 1

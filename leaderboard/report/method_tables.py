@@ -11,6 +11,7 @@ from mlc_bench.leaderboard.report.claims import Tasks, silent
 from mlc_bench.leaderboard.report.effects import ENGLISH, Arm, Effect, Pair
 from mlc_bench.leaderboard.tabulate import number_format
 from mlc_bench.records import fidelity, run_table
+from mlc_bench.records.record import LanguageResult
 
 DASH = number_format.DASH
 Arms = Mapping[tuple[str, str], Arm]
@@ -101,28 +102,32 @@ def _invalid(arm: Arm, pair: Pair, code: str) -> str:
     return _percent("".join(found).count("i"), sum(map(len, found)))
 
 
+def _answers(arms: Arms, arm: Arm, tasks: Tasks) -> dict[str, list[LanguageResult]]:
+    """Those to all prompts of the pairs, over seeds, in each language but English in which the base answers them."""
+    found: dict[str, list[LanguageResult]] = {}
+    for pair in tasks.pairs:
+        for code in foreign(arm, pair.both, silent(arms, arm.model, pair.both)):
+            found.setdefault(code, []).extend(result.languages[code] for task in pair.both for result in arm.task(task))
+    return found
+
+
 def _share(arms: Arms, arm: Arm, tasks: Tasks, letter: str) -> str:
-    """Of the answers to all prompts of the pairs outside English, those with a letter of `counts.py`."""
-    found = "".join(
-        result.languages[code].outcomes or ""
-        for pair in tasks.pairs
-        for code in foreign(arm, pair.both, silent(arms, arm.model, pair.both))
-        for task in pair.both
-        for result in arm.task(task)
-    )
-    return _percent(found.count(letter), len(found))
+    """Of the answers outside English those with a letter of `counts.py`, in %: the mean over languages."""
+    texts = ["".join(one.outcomes or "" for one in results) for results in _answers(arms, arm, tasks).values()]
+    return _shown_share(_mean_of([text.count(letter) / len(text) for text in texts if text]))
 
 
 def in_its_language(arms: Arms, arm: Arm, tasks: Tasks) -> float | None:
-    """Of the answers to all prompts of the pairs outside English, the share in the prompt's language."""
-    return fidelity.pooled(
-        (rate.value, rate.n)
-        for pair in tasks.pairs
-        for code in foreign(arm, pair.both, silent(arms, arm.model, pair.both))
-        for task in pair.both
-        for result in arm.task(task)
-        if (rate := result.languages[code].metrics.get("language_fidelity"))
-    )
+    """Of the answers outside English the share in the prompt's language: the mean over languages."""
+    shares = [
+        fidelity.pooled((rate.value, rate.n) for one in results if (rate := one.metrics.get("language_fidelity")))
+        for results in _answers(arms, arm, tasks).values()
+    ]
+    return _mean_of([share for share in shares if share is not None])
+
+
+def _mean_of(shares: Sequence[float]) -> float | None:
+    return sum(shares) / len(shares) if shares else None
 
 
 def _shown_share(share: float | None) -> str:

@@ -72,8 +72,12 @@ class Panel:
                 self.blanks[where] = f"{row.unscored} of {row.n + row.unscored} answers without a verdict"
             else:
                 self.entries[where] = _entry(row)
-        self.invalid = _shares(frame[one_language & (frame["metric"] == "invalid_rate")])
-        """(model id, key) -> share of invalid answers, and of how many."""
+        unsure = _shares(frame[one_language & (frame["metric"] == "unsure_rate")])
+        self.invalid = {
+            where: (round(share * n), unsure.get(where, (0.0, n))[1])
+            for where, (share, n) in _shares(frame[one_language & (frame["metric"] == "invalid_rate")]).items()
+        }
+        """(model id, key) -> how many answers are invalid, and how many there are, those with an unsure judge too."""
         self.fidelity = _shares(frame[one_language & (frame["metric"] == "language_fidelity")])
         """(model id, key) -> share of answers in the prompt's language, and of how many that can be identified."""
         self._summaries = {

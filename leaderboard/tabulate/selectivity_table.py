@@ -107,10 +107,10 @@ class _Pair:
         return Row(task.collection.models[model], task.base_label(model), cells, tuple(said), silent)
 
     def _invalid(self, model: str, key: str, other_key: str) -> float:
-        """Of the judged answers to both kinds of prompts in one language, the share that is invalid."""
+        """Of the answers to both kinds of prompts in one language, the share that is invalid."""
         columns = (self.panel, key), (self.harmless, other_key)
-        known = [panel.invalid.get((model, one), (0.0, 0)) for panel, one in columns]
-        return sum(rate * n for rate, n in known) / max(1, sum(n for _, n in known))
+        known = [panel.invalid.get((model, one), (0, 0)) for panel, one in columns]
+        return sum(invalid for invalid, _ in known) / max(1, sum(answers for _, answers in known))
 
     def _is_elsewhere(self, model: str, key: str, other_key: str) -> bool:
         """Whether it answers both kinds of prompts in another language than they are in."""

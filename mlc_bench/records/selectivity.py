@@ -67,9 +67,10 @@ def of_record(record: RunRecord) -> list[Selectivity]:
 
 
 def invalid_share(results: Sequence[LanguageResult]) -> float:
-    """Of the judged answers of these results, those that are invalid, a fraction; 0 where nothing says so."""
-    rates = [rate for result in results if (rate := result.metrics.get("invalid_rate")) is not None]
-    return sum((one.value or 0.0) * one.n for one in rates) / max(1, sum(one.n for one in rates))
+    """Of the answers of these results, those of which the judge is unsure too, the share that is invalid; 0 of none."""
+    known = [(rate, result) for result in results if (rate := result.metrics.get("invalid_rate")) is not None]
+    invalid = sum(round((rate.value or 0.0) * rate.n) for rate, _ in known)
+    return invalid / max(1, sum(result.n for _, result in known))
 
 
 def is_answered(row: SelectivityOfLanguage) -> bool:

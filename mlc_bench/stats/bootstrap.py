@@ -229,13 +229,9 @@ def paired_differences(firsts: ArrayLike, seconds: ArrayLike, *, seed: int = 0, 
     differ = (~unjudged & (first != second)).any(axis=(1, 2))
     if not unjudged.any():
         replicates = _difference_replicates(second - first, seed)
-    else:
-        replicates = np.concatenate(
-            [
-                _difference_replicates((b - a)[None, ~unknown.all(axis=1)], seed)
-                for a, b, unknown in zip(first, second, unjudged, strict=True)
-            ]
-        )
+    else:  # a prompt without a verdict is drawn as well, so that resample r has the same prompts for every pair
+        parts = [_difference_replicates((b - a)[None], seed) for a, b in zip(first, second, strict=True)]
+        replicates = np.where(n[:, None] < 2, np.nan, np.concatenate(parts))
     bounds = interval(replicates)
     fractions = all(bool(((one >= 0) & (one <= 1) | np.isnan(one)).all()) for one in (first, second))
     for place in np.flatnonzero(~differ & np.isfinite(points[0])):

@@ -72,3 +72,22 @@ def test_refusing_more_of_everything_in_every_form_moves_the_threshold():
     assert said(*more, run("m-dpo+mlc.signed-s1", 0.9, 0.3)) is None, "one form is selective"
     assert said(more[0]) is None
     assert said(*more, compared=(("dpo", "dpo+mlc"),)) is None
+
+
+def of(low, high):
+    return Effect((low + high) / 2, low, high, 40, 3)
+
+
+def test_a_call_needs_both_judges():
+    assert claims.decide(of(-0.02, 0.02), of(-0.03, 0.01)) == ("steady", "")
+    assert claims.decide(of(-0.02, 0.02), of(0.01, 0.09)) == ("undecided", "second judge: rises")
+    assert claims.decide(of(-0.02, 0.02), None) == ("steady", "one judge")
+
+
+def test_a_call_is_on_the_edge_where_other_draws_could_change_it():
+    assert claims.is_on_edge(of(0.002, 0.2), of(0.1, 0.3))
+    assert claims.is_on_edge(of(0.1, 0.3), of(-0.002, 0.2))
+    assert not claims.is_on_edge(of(0.1, 0.3), of(0.1, 0.3))
+    assert not claims.is_on_edge(of(0.002, 0.2), of(-0.1, 0.3)), (
+        "undecided by the second judge, whatever the first says"
+    )

@@ -145,3 +145,44 @@ def test_unsure_and_blocked_answers_count_as_counts_says():
 def test_a_language_with_more_than_a_tenth_of_invalid_answers_is_not_answered():
     base = run("base", {"en": 0.9, "sw": 0.9, "ps": 0.5, "ar": 0.7}, invalid="i")
     assert effects.unanswered(arms(base)["m", "base"], PAIR.both) == ["ps", "ar"]
+
+
+def test_an_answer_of_which_the_judge_is_unsure_is_an_answer():
+    """A tenth of all answers are invalid: it still answers. Of the judged ones they would be more than a tenth."""
+    made = run("base")
+    for name, text in ((PAIR.harmful, "i" * 8 + "u" * 5 + "0" * 27), (PAIR.harmless, "0" * 40)):
+        made.tasks = [task for task in made.tasks if task.name != name]
+        made.tasks.append(sample_records.task_result(name, "safety", None, {"en": text, "sw": text}))
+    assert effects.unanswered(arms(made)["m", "base"], PAIR.both) == []
+
+
+def of_columns(name, harmful, harmless):
+    """A record of partners in one language."""
+    made = run(name)
+    made.tasks = [
+        sample_records.task_result(PAIR.harmful, "safety", PAIR.harmless, {"en": harmful}),
+        sample_records.task_result(PAIR.harmless, "over_refusal", None, {"en": harmless}),
+    ]
+    made.tasks[0].over_refusal_pairs = True
+    return made
+
+
+def test_partners_stay_together_beside_an_answer_without_a_verdict():
+    """One unsure answer, and each task would draw prompts of its own."""
+    half, nothing = "1" * 20 + "0" * 20, "0" * 40
+    first = effects.Arm("m", "dpo", {1: of_columns("m-dpo-s1", half[:-1] + "u", half)})
+    second = effects.Arm("m", "base", {0: of_columns("base", nothing, nothing)})
+    found = effects.selectivity_effect(first, second, PAIR, ["en"])
+    assert found.value == pytest.approx(20 / 39 - 20 / 40)
+    assert found.high - found.low < 0.05
+
+
+@pytest.mark.parametrize("pair", [PAIR, APART])
+def test_the_selectivity_of_several_seeds_is_a_difference_from_a_model_that_refuses_nothing(pair):
+    """So they have one interval: seeds that refuse more of both kinds are no spread of selectivity."""
+    rates = ((1, 0.3, 0.1), (2, 0.6, 0.3), (3, 0.9, 0.6))
+    found = arms(run("base", 0.0, benign=0.0), *(run(f"m-dpo-s{seed}", one, benign=two) for seed, one, two in rates))
+    level = effects.selectivity_level(found["m", "dpo"], pair, CODES)
+    difference = effects.selectivity_effect(found["m", "dpo"], found["m", "base"], pair, CODES)
+    assert (level.value, level.low, level.high) == pytest.approx((difference.value, difference.low, difference.high))
+    assert level.seeds == 3

@@ -131,6 +131,19 @@ def test_a_method_that_leaves_the_language_of_the_prompt_is_named_first(tmp_path
     assert row.split(" | ")[place] == "60.0"
 
 
+def test_language_fidelity_is_a_mean_over_languages_however_many_answers_each_has(tmp_path, plan):
+    made = run(BASE, 0.5)
+    for task in made.tasks:
+        for code, share, n in (("sw", 0.0, 90), ("ps", 1.0, 20), ("ar", 0.8, 20)):
+            task.languages[code].metrics["language_fidelity"] = Value(value=share, low=0.0, high=1.0, n=n)
+    text = report(plan, tmp_path, made).document.replace("\\", "")
+    (head,) = [line for line in text.splitlines() if line.startswith("| method | seeds | refused, starter_harmful")]
+    (row,) = [
+        line for line in text.splitlines() if line.startswith("| base | 1 |") and line.count("|") == head.count("|")
+    ]
+    assert row.split(" | ")[head.split(" | ").index("in its language")] == "60.0"
+
+
 def test_selectivity_stands_apart_for_languages_that_are_trained_and_that_are_not(tmp_path, plan):
     """By both judges, the second one over the languages in which it may decide; Swahili and Pashto are trained."""
     codes = ("en", "sw", "ps", "th")

@@ -23,7 +23,6 @@ from mlc_bench.leaderboard.render import to_markdown
 from mlc_bench.leaderboard.report import document
 from mlc_bench.records import record
 from mlc_bench.records.record import Value
-from mlc_bench.records.selectivity import of_record
 
 
 def reproduction(plan, work=Path("work")):
@@ -34,11 +33,10 @@ def on_development(selectivity, invalid=0.0, languages=("en", "zh")):
     """A record on the development pairs with this selectivity in each language."""
     harmful = {code: "1" * 10 + "i" * round(40 * invalid) + "0" * (30 - round(40 * invalid)) for code in languages}
     harmless = {code: "1" * (10 - round(40 * selectivity)) + "0" * (30 + round(40 * selectivity)) for code in languages}
-    made = sample_records.make(
+    return sample_records.make(
         tasks=(("dev_harmful", "safety", "dev_harmless"), ("dev_harmless", "over_refusal", None)),
         strings={"dev_harmful": harmful, "dev_harmless": harmless},
     )
-    return made.model_copy(update={"selectivity": of_record(made)})
 
 
 def test_the_candidate_with_the_highest_selectivity_is_chosen():
@@ -51,8 +49,8 @@ def test_the_candidate_with_the_highest_selectivity_is_chosen():
     assert choice.best({0: silent, 1: silent}) == 0
     said = choice.words({"learning_rate": 1e-5, "max_steps": 16}, {0: runs[0], 1: silent}, 0)
     assert said == (
-        "learning rate 1e-05, max steps 16 (number 1 of 2: +10.0, 100 % in the language; "
-        "does not answer, 100 % in the language)"
+        "learning rate 1e-05, max steps 16 (number 1 of 2: +10.0, at least 100 % in the language; "
+        "+25.0 but hardly answers in en zh, at least 100 % in the language)"
     )
 
 
@@ -62,7 +60,7 @@ def test_where_a_method_demands_fidelity_a_candidate_that_answers_in_another_lan
     assert choice.best(runs) == 1
     assert choice.best(runs, fidelity=0.9) == 0
     assert choice.score(runs[1], fidelity=0.9) is None
-    assert "+20.0, 85 % in the language" in choice.words({"max_steps": 9}, runs, 0)
+    assert "+20.0, at least 85 % in the language" in choice.words({"max_steps": 9}, runs, 0)
 
 
 def in_english(made, code, fidelity):

@@ -122,8 +122,9 @@ def test_marks_say_where_the_judge_is_little_known_also_by_another_record(tmp_pa
 
 
 def test_a_row_says_where_the_model_hardly_answers_as_the_record_does(tmp_path):
+    """More than a tenth of all its answers are invalid, those of which the judge is unsure among all."""
     found = {task: dict.fromkeys(CODES, "10" * 20) for task in ("harm", "benign")}
-    found["benign"] = found["benign"] | {"sw": "i" * 12 + "0" * 28, "ps": "i" * 4 + "0" * 36}
+    found["benign"] = found["benign"] | {"sw": "i" * 12 + "0" * 28, "ps": "i" * 8 + "u" * 4 + "0" * 28}
     record = sample_records.make(tasks=TASKS, languages=CODES, strings=found)
     (table,) = board(tmp_path, record).headline
     (own,) = selectivity.of_record(record)

@@ -184,11 +184,11 @@ def selectivity_level(arm: Arm, pair: Pair, codes: Sequence[str]) -> Effect:
     how the levels go together in the resamples says how much the pairs tell. ValueError without a language.
     """
     mine = arm.on(*shared_seeds(arm, arm, pair.harmful, pair.harmless))
-    drawn = [_replicates(*_matrices(mine.task(task), codes)) for task in pair.both]
-    if len(mine.runs) > 1 and any(np.ptp(one.values) for one in drawn):
-        return _less(*drawn, _are_partners(arm, pair), 1.0)
+    refused, over = (_replicates(*_matrices(mine.task(task), codes)) for task in pair.both)
+    if len(mine.runs) > 1 and (np.ptp(refused.values) or np.ptp(over.values)):
+        return _less(refused, over, _are_partners(arm, pair), 1.0)
     rates = [level(mine, task, codes) for task in pair.both]
-    together = selectivity.correlation(*map(_drawn, drawn)) if _are_partners(arm, pair) else 0.0
+    together = selectivity.correlation(_drawn(refused), _drawn(over)) if _are_partners(arm, pair) else 0.0
     harmful, harmless = (Value(value=one.value, low=one.low, high=one.high, n=one.prompts) for one in rates)
     found = selectivity.difference(harmful, harmless, together)
     value, low, high = (float("nan") if one is None else one for one in (found.value, found.low, found.high))

@@ -35,7 +35,7 @@ SUBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
         "mlc_bench/records/correction.py", ("judges/test_correction_numbers.py", "judges/test_calibration.py")
     ),
     "compare": (
-        "mlc_bench/records/compare.py",
+        "mlc_bench/records/comparing/compare.py",
         ("records/test_compare_numbers.py", "records/test_compare.py", "records/test_scores.py"),
     ),
     "answers": ("mlc_bench/judges/answers.py", ("judges/test_answers.py", "judges/test_choices.py")),

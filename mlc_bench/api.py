@@ -16,7 +16,7 @@ from mlc_bench.request import Folder, Names, Request, Result, several
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mlc_bench.records.compare import Comparison
+    from mlc_bench.records.comparing.compare import Comparison
 
 
 def run(
@@ -195,7 +195,7 @@ def compare_all(runs: Sequence[Folder | Result], *, tasks: Names = ()) -> "list[
 
     Raises UsageError for fewer than two runs, else as `compare`.
     """
-    from mlc_bench.records import compare as comparing
+    from mlc_bench.records.comparing import compare as comparing
 
     records = [run.record if isinstance(run, Result) else show(run).record for run in runs]
     return comparing.compare(records, several(tasks))

@@ -201,9 +201,8 @@ def _are_partners(arm: Arm, pair: Pair) -> bool:
 
 def _less(gained: "_Runs", paid: "_Runs", partners: bool, bound: float) -> Effect:
     """One statistic less another; replicates of partners belong together, others are shuffled, alike for all seeds."""
-    order = slice(None) if partners else np.random.default_rng(0).permutation(paid.values.shape[1])
     equal = (gained.equal[0] - paid.equal[1], gained.equal[1] - paid.equal[0]) if gained.equal and paid.equal else None
-    values, points = gained.values - paid.values[:, order], gained.points - paid.points
+    values, points = bootstrap.less(gained.values, paid.values, partners), gained.points - paid.points
     return _effect(_Runs(values, points, min(gained.prompts, paid.prompts), equal), (-bound, bound))
 
 

@@ -10,7 +10,7 @@ import typer
 from mlc_bench.console import Json, split
 
 if TYPE_CHECKING:
-    from mlc_bench.records.compare import Comparison
+    from mlc_bench.records.comparing.compare import Comparison
 
 
 def compare(
@@ -20,7 +20,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help="End with exit code 5 where the whole interval of a change is beyond a bound in percentage points: "
-            "'over_refusal > 2', or in one language 'refusal_rate[sw] < -5'; repeatable."
+            "'selectivity < -5', 'over_refusal > 2', or in one language 'refusal_rate[sw] < -5'; repeatable."
         ),
     ] = None,
     as_json: Json = False,
@@ -29,7 +29,7 @@ def compare(
     from dataclasses import asdict
 
     from mlc_bench import api
-    from mlc_bench.records import gate
+    from mlc_bench.records.comparing import gate
 
     conditions = [gate.parse(text) for text in fail_if or ()]
     found = api.compare_all(runs, tasks=split(tasks))
@@ -43,14 +43,14 @@ def compare(
 
 
 def _show(found: list["Comparison"]) -> None:
-    from mlc_bench.records import compare_table
+    from mlc_bench.records.comparing import table
 
     width = shutil.get_terminal_size((120, 24)).columns
-    print("\n\n".join(compare_table.text(one, width) for one in found))
-    print(f"\n{compare_table.LEGEND}")
+    print("\n\n".join(table.text(one, width) for one in found))
+    print(f"\n{table.LEGEND}")
     for one in found:
         for check in one.conditions:
             where = f"{check.task} {check.language or 'average'}"
-            change = compare_table.difference(check.difference, check.low, check.high, scale=1)
+            change = table.difference(check.difference, check.low, check.high, scale=1)
             said = "holds" if check.holds else "does not hold" if check.low is not None else "is not defined"
             print(f"--fail-if '{check.condition}' {said}: {where} of {one.second} {change}")

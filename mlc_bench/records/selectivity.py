@@ -102,8 +102,8 @@ def of_rates(harmful: Value, harmless: Value, first: str | None = None, second: 
     return difference(harmful, harmless, together)
 
 
-def _refusals(result: LanguageResult) -> str | None:
-    """Which answers to harmful prompts refuse, as letters of `counts.py`; None where the record does not say."""
+def refusals(result: LanguageResult) -> str | None:
+    """Which answers refuse, as letters of `counts.py`; None where the record does not say."""
     return result.outcomes if "safe_rate" not in result.metrics else result.refusals
 
 
@@ -115,7 +115,7 @@ def _language(code: str, harmful: TaskResult, harmless: TaskResult) -> Selectivi
     if len(rates) < 2:
         return None
     share = invalid_share(results)
-    columns = (_refusals(results[0]), results[1].outcomes) if harmful.over_refusal_pairs else (None, None)
+    columns = (refusals(results[0]), results[1].outcomes) if harmful.over_refusal_pairs else (None, None)
     made = of_rates(rates[0], rates[1], *columns)
     return SelectivityOfLanguage(harmful=rates[0], harmless=rates[1], difference=made, invalid=share)
 
@@ -141,7 +141,7 @@ def _mean(
     None without such a language, and for a record of schema 1, which does not say what each prompt got.
     """
     columns = [
-        [_refusals(harmful.languages[code]) for code in answered],
+        [refusals(harmful.languages[code]) for code in answered],
         [harmless.languages[code].outcomes for code in answered],
     ]
     if not answered or any(column is None for own in columns for column in own):

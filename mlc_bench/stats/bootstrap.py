@@ -253,6 +253,17 @@ def _difference_replicates(differences: Array, seed: int) -> Array:
     )
 
 
+def less(gained: Array, paid: Array, together: bool) -> Array:
+    """Replicates (..., resamples) of one statistic less another of as many resamples.
+
+    `together`: they rest on the same prompts, or on pairs, and are subtracted as drawn. Else the second ones are
+    shuffled, all rows alike, since resample r of a seed draws the same places of both.
+    """
+    order = slice(None) if together else np.random.default_rng(0).permutation(paid.shape[-1])
+    subtracted: Array = gained - paid[..., order]
+    return subtracted
+
+
 def rank_intervals(replicates: ArrayLike, confidence: float = 0.95, higher_is_better: bool = True) -> Array:
     """Between which ranks each model is, (models, resamples) to (models, 2): the best and the worst, from 1.
 

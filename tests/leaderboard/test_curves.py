@@ -12,7 +12,8 @@ from sample_records import sha
 from mlc_bench.core.errors import UsageError
 from mlc_bench.leaderboard import build, curves, lineage, redact
 from mlc_bench.leaderboard.render import to_curves, to_json
-from mlc_bench.records import aggregate, compare, selectivity
+from mlc_bench.records import aggregate, selectivity
+from mlc_bench.records.comparing import compare
 
 CHANCES = {0: 0.3, 10: 0.55, 20: 0.8}
 

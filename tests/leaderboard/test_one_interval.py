@@ -6,7 +6,7 @@ import sample_records
 from boards import board, cell, task_table
 
 from mlc_bench.leaderboard.report import effects
-from mlc_bench.records import compare
+from mlc_bench.records.comparing import compare
 from mlc_bench.stats import bootstrap, significance
 
 LANGUAGES = ("en", "sw", "ps")

@@ -8,7 +8,8 @@ from checkout import GOLDEN
 from runs_to_compare import make_run, make_task
 
 from mlc_bench.core.errors import StaleError
-from mlc_bench.records import aggregate, compare, correction, record, run_table
+from mlc_bench.records import aggregate, correction, record, run_table
+from mlc_bench.records.comparing import compare
 from mlc_bench.stats import measures
 
 NAN = np.nan

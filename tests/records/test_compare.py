@@ -11,7 +11,8 @@ from runs_to_compare import OLD, make_run, make_task, random_outcomes, write
 from scipy.stats import binomtest
 
 from mlc_bench.core.errors import StaleError, UsageError
-from mlc_bench.records import compare, record
+from mlc_bench.records import record
+from mlc_bench.records.comparing import comparable, compare
 from mlc_bench.stats import bootstrap, measures, significance
 
 
@@ -272,7 +273,7 @@ def test_the_command_prints_a_table_and_a_reading(tmp_path):
 def test_runs_of_one_name_are_told_apart_by_their_ids():
     runs = [make_run(make_task({"en": "10"})), make_run(make_task({"en": "10"}))]
     runs[1].run_id = "f" * 12
-    assert compare.labels(runs) == ["base (base00000000)", "base (ffffffffffff)"]
+    assert comparable.labels(runs) == ["base (base00000000)", "base (ffffffffffff)"]
 
 
 @pytest.mark.integration

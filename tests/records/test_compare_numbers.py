@@ -5,7 +5,8 @@ import pytest
 from runs_to_compare import make_run, make_task
 
 from mlc_bench.core.errors import StaleError, UsageError
-from mlc_bench.records import compare, record
+from mlc_bench.records import record
+from mlc_bench.records.comparing import comparable, compare
 from mlc_bench.stats import bootstrap, measures, significance
 
 
@@ -125,16 +126,16 @@ def test_whether_an_interval_excludes_nought(low, high, excludes):
 def test_a_long_setting_is_cut(length):
     """Sixty characters with its quotation marks are whole."""
     first, second = (make_task({"en": "1"}, policy={"system_prompt": letter * length}) for letter in "xy")
-    (said,) = compare.differences(first, second, "en")
+    (said,) = comparable.differences(first, second, "en")
     whole = '"' + "x" * length + '"'
     assert said.split(" ")[1] == (whole if length <= 58 else whole[:59] + "…")
 
 
 def test_a_difference_that_no_field_shows_is_said():
     first, second = make_task({"en": "1"}), make_task({"en": "1"})
-    assert "an older mlc-bench wrote it" in compare.differences(first, second, "en")[0]
+    assert "an older mlc-bench wrote it" in comparable.differences(first, second, "en")[0]
     second.policy["new"] = 1
-    assert compare.differences(first, second, "en") == ["new null against 1"]
+    assert comparable.differences(first, second, "en") == ["new null against 1"]
 
 
 def test_several_reasons_are_counted():
@@ -162,7 +163,7 @@ def test_what_failed_in_one_run_is_left_out():
 def test_an_adapter_is_in_the_label():
     run = make_run(make_task({"en": "1"}))
     run.model.adapter = record.AdapterInfo(name="lora", digest="d")
-    assert compare.labels([run, make_run(make_task({"en": "1"}))]) == ["base + lora", "base"]
+    assert comparable.labels([run, make_run(make_task({"en": "1"}))]) == ["base + lora", "base"]
 
 
 def test_one_run_cannot_be_compared():

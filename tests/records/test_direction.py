@@ -5,7 +5,8 @@ import sample_records
 from boards import board, cell, task_table
 from runs_to_compare import make_run, make_task
 
-from mlc_bench.records import aggregate, compare, record, run_table
+from mlc_bench.records import aggregate, record, run_table
+from mlc_bench.records.comparing import compare
 from mlc_bench.stats import bootstrap, measures
 
 LOWER = {"en": "1100000000", "sw": "11111110ii"}  # of over-refusal: 20 and 70 %, invalid as refused 90, left out 87.5

@@ -7,7 +7,8 @@ from runs_to_compare import make_run, make_task, random_outcomes
 
 from mlc_bench import show
 from mlc_bench.leaderboard import build
-from mlc_bench.records import aggregate, compare, compare_table, record, run_table, selectivity
+from mlc_bench.records import aggregate, record, run_table, selectivity
+from mlc_bench.records.comparing import compare, table
 
 HOSTILE = "<script>alert('1')</script>&amp;"
 ALLOWED = {"table", "caption", "thead", "tbody", "tr", "th", "td", "p", "br", "h2", "h3", "strong", "ul", "li", "em"}
@@ -79,10 +80,10 @@ def test_a_comparison_is_the_tables_of_the_terminal():
     runs = [made(), made("model-b", 0.9, 3)]
     (found,) = compare.compare(runs)
     page = Page(found._repr_html_())
-    assert len(page.tables) == 2
-    printed = compare_table.text(found, 300)
-    for table in page.tables:
-        for row in table:
+    assert len(page.tables) == 3  # of selectivity, and of each task
+    printed = table.text(found, 300)
+    for drawn in page.tables:
+        for row in drawn:
             assert all(cell in printed for cell in row)
     assert found.tasks[0].reading in page.texts
     assert page.elements <= ALLOWED

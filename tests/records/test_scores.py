@@ -12,7 +12,8 @@ from runs_to_compare import make_run, make_task, write
 from mlc_bench.core.errors import StaleError, UsageError
 from mlc_bench.leaderboard import collect
 from mlc_bench.leaderboard.render import to_json, to_markdown
-from mlc_bench.records import aggregate, compare, record, run_table
+from mlc_bench.records import aggregate, record, run_table
+from mlc_bench.records.comparing import compare
 
 F1 = {"en": [0.5, 0.75, 1.0, 0.25], "sw": [0.0, 0.5, 0.5, 1.0]}
 CHRF = {"en": [40.0, 60.0, 55.5, 44.5], "sw": [20.0, 30.0, 25.0, 25.0]}

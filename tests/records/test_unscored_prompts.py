@@ -7,7 +7,8 @@ from boards import board, cell, task_table
 from runs_to_compare import make_run, make_task
 
 from mlc_bench.leaderboard.report import effects
-from mlc_bench.records import aggregate, compare
+from mlc_bench.records import aggregate
+from mlc_bench.records.comparing import compare
 from mlc_bench.stats import bootstrap, measures, significance
 
 WILSON_6 = (0.609666, 1.0)  # six of six: 6 / (6 + 1.96 ** 2)

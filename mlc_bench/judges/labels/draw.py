@@ -15,7 +15,8 @@ from typing import Any
 from mlc_bench.core.errors import UsageError, unknown
 from mlc_bench.judges import judging
 from mlc_bench.judges.unjudged import BLOCKED
-from mlc_bench.records import compare, record
+from mlc_bench.records import record
+from mlc_bench.records.comparing import comparable
 from mlc_bench.records.record import RunRecord, TaskResult
 
 Row = dict[str, Any]
@@ -82,7 +83,7 @@ def answers(
             raise unknown(f"{kind} of the safety and over-refusal answers of the runs", absent[0], names[kind])
     known: dict[Key, Answer] = {}
     for folder, one in found:
-        (model,) = compare.labels([one])
+        (model,) = comparable.labels([one])
         for task in _tasks(one):
             if not tasks or task.name in tasks:
                 known |= {answer.key: answer for answer in _of_task(folder, one.run_id, model, task)}

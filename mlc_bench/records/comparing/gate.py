@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mlc_bench.core.errors import UsageError
-from mlc_bench.records.compare import Change, Check, Comparison, TaskChange
+from mlc_bench.records.comparing.changes import Change
+from mlc_bench.records.comparing.compare import Check, Comparison, TaskChange
+from mlc_bench.records.comparing.selective import SelectivityChange
 
 EXIT_CODE = 5
 INVALID = "invalid_rate"
+SELECTIVITY = "selectivity"
+_AnyChange = TaskChange | SelectivityChange
 _FORM = re.compile(r"([\w.,-]+?)\s*(?:\[\s*([\w-]+)\s*\])?\s*([<>])\s*([-+]?(?:\d+\.?\d*|\.\d+))")
 
 
@@ -43,35 +47,50 @@ def parse(text: str) -> Condition:
 def apply(conditions: Sequence[Condition], comparisons: Sequence[Comparison]) -> bool:
     """Put what became of each condition into the comparisons; whether any holds.
 
-    A condition speaks of every task with its metric. UsageError for a metric or a language that no comparison has.
+    A condition speaks of every task with its metric, `selectivity` of every harmful task whose harmless one is there as
+    well. UsageError for a metric or a language that no comparison has.
     """
-    changes = [change for one in comparisons for change in one.tasks]
+    changes = [change for one in comparisons for change in _changes(one)]
     for condition in conditions:
         _check_known(condition, changes)
     for one in comparisons:
         for condition in conditions:
             one.conditions += [
-                _check(condition, change) for change in one.tasks if _find(condition, change) is not None
+                _check(condition, change) for change in _changes(one) if _find(condition, change) is not None
             ]
     return any(check.holds for one in comparisons for check in one.conditions)
 
 
-def _check_known(condition: Condition, changes: Sequence[TaskChange]) -> None:
+def _changes(one: Comparison) -> list[_AnyChange]:
+    return [*one.tasks, *one.selectivity]
+
+
+def _metric(change: _AnyChange) -> str:
+    return SELECTIVITY if isinstance(change, SelectivityChange) else change.metric
+
+
+def _check_known(condition: Condition, changes: Sequence[_AnyChange]) -> None:
     if any(_find(condition, change) for change in changes):
         return
-    averages = [INVALID] if any(change.measures != "utility" for change in changes) else []
-    metrics = [*dict.fromkeys(change.metric for change in changes), *averages]
+    tasks = [change for change in changes if isinstance(change, TaskChange)]
+    averages = [INVALID] if any(change.measures != "utility" for change in tasks) else []
+    metrics = [*dict.fromkeys(map(_metric, changes)), *averages]
     if condition.metric not in metrics:
         raise UsageError(f"unknown metric '{condition.metric}' in '{condition.text}'; known: {', '.join(metrics)}")
     if condition.metric == INVALID:
         raise UsageError(f"'{condition.text}': {INVALID} is compared on average only; leave the language out")
-    codes = dict.fromkeys(code for change in changes if change.metric == condition.metric for code in change.languages)
+    codes = dict.fromkeys(
+        code for change in changes if _metric(change) == condition.metric for code in change.languages
+    )
     raise UsageError(
         f"unknown language '{condition.language}' in '{condition.text}'; both runs have {', '.join(codes)}"
     )
 
 
-def _find(condition: Condition, change: TaskChange) -> Change | None:
+def _find(condition: Condition, change: _AnyChange) -> Change | None:
+    if isinstance(change, SelectivityChange):
+        wanted = change.languages.get(condition.language) if condition.language else change.mean
+        return wanted if condition.metric == SELECTIVITY else None
     if condition.metric == change.metric:
         return change.languages.get(condition.language) if condition.language else change.statistics["average"]
     if condition.metric == INVALID and condition.language is None and change.measures != "utility":
@@ -79,14 +98,18 @@ def _find(condition: Condition, change: TaskChange) -> Change | None:
     return None
 
 
-def _check(condition: Condition, change: TaskChange) -> Check:
+def _check(condition: Condition, change: _AnyChange) -> Check:
     found = _find(condition, change)
     assert found is not None
-    scale = 100 if change.is_fraction or condition.metric == INVALID else 1
+    if isinstance(change, SelectivityChange):
+        task, is_rate = change.harmful_task, True
+    else:
+        task, is_rate = change.task, change.is_fraction or condition.metric == INVALID
+    scale = 100 if is_rate else 1
     low, high = (None if end is None else scale * end for end in (found.low, found.high))
     if low is None or high is None:
         holds = False
     else:
         holds = low > condition.bound if condition.above else high < condition.bound
     difference = None if found.difference is None else scale * found.difference
-    return Check(condition.text, change.task, condition.language, holds, difference, low, high)
+    return Check(condition.text, task, condition.language, holds, difference, low, high)

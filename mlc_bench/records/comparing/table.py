@@ -7,12 +7,15 @@ from mlc_bench.core import html_table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from mlc_bench.records.compare import Comparison, TaskChange
+    from mlc_bench.records.comparing.compare import Comparison, TaskChange
+    from mlc_bench.records.comparing.selective import SelectivityChange
 
 LEGEND = (
     "Differences are second minus first, rates in %, with 95 % intervals (paired bootstrap over prompts). "
     "p: McNemar's exact test, after Holm over all languages shown; of an average, bootstrap, after Holm over all "
-    "averages. Detectable: the true difference that such a test finds in four of five such samples."
+    "averages. Detectable: the true difference that such a test finds in four of five such samples. "
+    "Selectivity: refusal of harmful less refusal of harmless requests, in points. Its mean is over the languages in "
+    "which both runs answer; the others are marked !."
 )
 
 
@@ -21,18 +24,25 @@ def text(one: "Comparison", width: int) -> str:
     from rich.console import Console
 
     parts = _heading(one)
-    for change in one.tasks:
+    for drawn, reading in _tables(one):
         console = Console(width=width, force_terminal=False, no_color=True, highlight=False)
         with console.capture() as capture:
-            console.print(_drawn(change))
-        parts += ["", "\n".join(line.rstrip() for line in capture.get().splitlines()), change.reading]
+            console.print(drawn)
+        parts += ["", "\n".join(line.rstrip() for line in capture.get().splitlines()), reading]
     return "\n".join(parts)
 
 
 def html(one: "Comparison") -> str:
     """The tables as HTML, for notebooks."""
-    parts = [html_table.table(_drawn(change)) + html_table.paragraphs([change.reading]) for change in one.tasks]
+    parts = [html_table.table(drawn) + html_table.paragraphs([reading]) for drawn, reading in _tables(one)]
     return html_table.paragraphs(_heading(one)) + "".join(parts) + html_table.paragraphs([LEGEND])
+
+
+def _tables(one: "Comparison") -> "list[tuple[Table, str]]":
+    """Each with its reading: selectivity first, as it is what counts."""
+    return [(_selectivity(change), change.reading) for change in one.selectivity] + [
+        (_drawn(change), change.reading) for change in one.tasks
+    ]
 
 
 def _heading(one: "Comparison") -> list[str]:
@@ -42,15 +52,35 @@ def _heading(one: "Comparison") -> list[str]:
     return parts
 
 
-def _drawn(change: "TaskChange") -> "Table":
+def _empty(title: str, *headings: str) -> "Table":
     from rich.table import Table
 
+    drawn = Table(title=title, title_justify="left", title_style="")
+    drawn.add_column("", no_wrap=True)
+    for heading in headings:
+        drawn.add_column(heading, justify="right")
+    return drawn
+
+
+def _selectivity(change: "SelectivityChange") -> "Table":
+    title = f"{change.harmful_task} against {change.harmless_task}, selectivity points"
+    drawn = _empty(title, "first", "second", "difference", "p")
+    for code, one in change.languages.items():
+        mark = "" if code in change.mean_of else " !"
+        shown = difference(one.difference, one.low, one.high)
+        drawn.add_row(code + mark, _number(one.first), _number(one.second), shown, "")
+    if (mean := change.mean) is not None:
+        drawn.add_section()
+        shown = difference(mean.difference, mean.low, mean.high)
+        drawn.add_row(f"mean, n {change.n}", _number(mean.first), _number(mean.second), shown, _p(change.p_holm))
+    return drawn
+
+
+def _drawn(change: "TaskChange") -> "Table":
     whole = 100 if change.is_fraction else 1
     unit = " %" if change.is_fraction else ""
-    drawn = Table(title=f"{change.task}, {change.name}{unit}", title_justify="left", title_style="")
-    drawn.add_column("", no_wrap=True)
-    for heading in ("n", "first", "second", "difference", "only first", "only second", "p", "detectable"):
-        drawn.add_column(heading, justify="right")
+    headings = ("n", "first", "second", "difference", "only first", "only second", "p", "detectable")
+    drawn = _empty(f"{change.task}, {change.name}{unit}", *headings)
     for code, language in change.languages.items():
         drawn.add_row(
             code,

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from mlc_bench.core import processor
 from mlc_bench.core.progress import say
 
 _LINE_EVERY = 30.0  # seconds, where stderr is not a terminal
@@ -14,6 +15,13 @@ _LINES = 10  # at least so many over the whole run, there
 _SHOWN = {
     "loss": "loss", "reward": "reward", "rewards/margins": "margin", "mlc/sigma1_share": "s1 share", "mlc/loss": "mlc",
 }  # fmt: skip
+
+
+class GiveBack(TrainerCallback):
+    """On a CPU, bounds the memory: rows of other lengths in each step leave holes in what the process holds."""
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        processor.give_back_holes()
 
 
 class Watch(TrainerCallback):

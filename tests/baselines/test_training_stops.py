@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from training import trained_by_two, write_rows
 
-from mlc_bench.baselines import cli, run
+from mlc_bench.baselines import cli, methods, run
 from mlc_bench.baselines.mlc import mlc_loss
 from mlc_bench.baselines.mlc.trainer import PromptLoss
+from mlc_bench.core import processor
 
 
 @pytest.fixture
@@ -132,3 +133,12 @@ def test_all_processes_stop(rate, occupied, code, said, tiny_model, tmp_path):
     assert f"exitcode: {code}" in done.stderr
     assert done.stderr.count("simpo+mlc: prepares") == (not occupied)  # one process speaks
     assert not (tmp_path / "out" / "train_manifest.json").exists()
+
+
+def test_memory_is_given_back_after_each_step(tiny_model, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(processor, "give_back_holes", lambda: calls.append(1))
+    values = {"model": str(tiny_model), "data": [str(write_rows(tmp_path))], "output": tmp_path / "out", "max_steps": 3}
+    settings = methods.get("sft").Config.model_validate(values | {"bf16": False, "keep_out": []})
+    run.execute(run.prepare("sft", settings))
+    assert len(calls) == (0 if torch.cuda.is_available() else 3)

@@ -77,3 +77,21 @@ def test_doctor_shows_each(monkeypatch):
     processor.wait_passively()
     text = doctor._processor().text
     assert all(f"{name}={value}" in text for name, value in OURS.items())
+
+
+FRAGMENTED = """
+import psutil
+from mlc_bench.core import processor
+processor.keep_memory()
+blocks = [bytearray(1 << 20) for _ in range(400)]  # 400 MiB; every second one stays, so that the holes lie between
+kept = blocks[::2]
+del blocks
+held = psutil.Process().memory_info().rss
+processor.give_back_holes()
+print(held - psutil.Process().memory_info().rss)
+"""
+
+
+def test_holes_between_what_is_in_use_are_given_back():
+    done = subprocess.run([sys.executable, "-c", FRAGMENTED], capture_output=True, text=True)
+    assert int(done.stdout) > 150 << 20, done.stderr

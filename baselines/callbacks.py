@@ -17,11 +17,11 @@ _SHOWN = {
 }  # fmt: skip
 
 
-class GiveBack(TrainerCallback):
-    """On a CPU, bounds the memory: rows of other lengths in each step leave holes in what the process holds."""
+class ReleaseMemory(TrainerCallback):
+    """Bounds the memory of training on a CPU: rows of other lengths in each step fragment the heap."""
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        processor.give_back_holes()
+        processor.release_memory()
 
 
 class Watch(TrainerCallback):

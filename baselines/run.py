@@ -16,7 +16,7 @@ from datasets import Dataset, load_from_disk
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 
 from mlc_bench.baselines import checkpoints, end_of_turn, manifest, methods, score
-from mlc_bench.baselines.callbacks import GiveBack, Watch, plot
+from mlc_bench.baselines.callbacks import ReleaseMemory, Watch, plot
 from mlc_bench.baselines.checkpoints import last_checkpoint
 from mlc_bench.baselines.config import TrainConfig
 from mlc_bench.baselines.data import equal_pairs, prompt_columns, tokenize_rows, training_data
@@ -296,7 +296,7 @@ def execute(run: TrainRun) -> dict[str, Any]:
     trainer.add_callback(watch)
     trainer.add_callback(StopWhenNotFinite(run.config))
     if trainer.args.use_cpu:
-        trainer.add_callback(GiveBack())
+        trainer.add_callback(ReleaseMemory())
     trainer.add_callback(checkpoints.Keep(run.config))
     if run.config.score_every:
         trainer.add_callback(score.Score(run, trainer, watch))

@@ -12,16 +12,17 @@ def score(run: RunRecord, fidelity: float = 0.0) -> float | None:
 
     `fidelity`: the least share of answers in the prompt's language, in each language; below it there is no score.
     """
+    mean, silent = _development(run)
+    return None if silent or least_fidelity(run) < fidelity else mean
+
+
+def _development(run: RunRecord) -> tuple[float | None, list[str]]:
+    """Selectivity averaged over the languages, None where one has none, and those in which the model hardly answers."""
     (found,) = selectivity.of_record(run)
-    rows = found.languages.values()
-    values = [row.difference.value for row in rows]
-    if (
-        not all(map(selectivity.is_answered, rows))
-        or any(value is None for value in values)
-        or least_fidelity(run) < fidelity
-    ):
-        return None
-    return sum(value or 0.0 for value in values) / len(values)
+    values = [row.difference.value for row in found.languages.values()]
+    known = [value for value in values if value is not None]
+    silent = [code for code, row in found.languages.items() if not selectivity.is_answered(row)]
+    return sum(known) / len(known) if len(known) == len(values) else None, silent
 
 
 def least_fidelity(run: RunRecord) -> float:
@@ -48,9 +49,8 @@ def words(candidate: Mapping[str, Any], runs: Mapping[int, RunRecord], chosen: i
 
 def _scored(run: RunRecord) -> str:
     """Selectivity, the languages in which the model hardly answers, and the least share of answers in the language."""
-    (found,) = selectivity.of_record(run)
-    values = [row.difference.value for row in found.languages.values()]
-    said = f"{100 * sum(value or 0.0 for value in values) / len(values):+.1f}"
-    if silent := [code for code, row in found.languages.items() if not selectivity.is_answered(row)]:
+    mean, silent = _development(run)
+    said = "no selectivity" if mean is None else f"{100 * mean:+.1f}"
+    if silent:
         said += f" but hardly answers in {' '.join(silent)}"
     return f"{said}, at least {100 * least_fidelity(run):.0f} % in the language"

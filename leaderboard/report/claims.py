@@ -6,18 +6,26 @@ tasks, unless it says otherwise. Utility is about those in which it answers to t
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Literal
+
+from scipy.stats import norm
 
 from mlc_bench.leaderboard.report import effects
 from mlc_bench.leaderboard.report.effects import ENGLISH, Arm, Effect, Pair
+from mlc_bench.stats import bootstrap
 
 MLC = "+mlc"
 Call = Literal["rises", "falls", "steady", "undecided", "not run"]
 STEADY = 0.05
 """An effect is called steady where its interval holds 0 and ends within this on both sides: five points."""
-EDGE = 0.004
-"""By so much an interval's end may move where the bootstrap draws anew: three standard deviations over its seeds (dpo
-less base, three seeds of training)."""
+_TAIL = 0.025
+EDGE = 3 * sqrt(_TAIL * (1 - _TAIL) / bootstrap.PAIRED) / norm.pdf(norm.ppf(_TAIL)) / -norm.ppf(_TAIL)
+"""How far an interval's end may move where the bootstrap draws anew, as a share of half the interval's width.
+
+Three standard errors of the sample quantile, sqrt(p (1 - p) / resamples) / density, of normal replicates (Serfling
+1980, Approximation Theorems of Mathematical Statistics, section 2.3).
+"""
 LEAST_KAPPA = 0.6
 """Of the second judge with labels, in a language; below it the judge decides nothing there."""
 
@@ -129,9 +137,12 @@ def call_all(
                     known = [code for code in _codes(second[key], second[against], question, quiet) if code in trusted]
                     checked = _measured(second[key], second[against], question, known)
                 said, note = decide(found, checked, question.by_judge)
-                edge = is_on_edge(found, checked, question.by_judge)
-                made = (question.name, model, comparison, tuple(codes), found, checked, said, note, tuple(known), edge)
-                called.append(Called(*made))
+                called.append(
+                    Called(
+                        question.name, model, comparison, tuple(codes), found, checked, said, note,
+                        second_languages=tuple(known), on_edge=is_on_edge(found, checked, question.by_judge),
+                    )
+                )  # fmt: skip
     return called
 
 
@@ -203,9 +214,11 @@ def decide(first: Effect | None, second: Effect | None, by_judge: bool = True) -
 
 
 def is_on_edge(first: Effect | None, second: Effect | None, by_judge: bool = True) -> bool:
-    """Whether the call is another one where the ends of both intervals are `EDGE` nearer or farther."""
+    """Whether the call is another one where both intervals are narrower or wider by `EDGE`."""
 
-    def moved(effect: Effect | None, by: float) -> Effect | None:
+    def stretched(effect: Effect | None, share: float) -> Effect | None:
+        by = share * (effect.high - effect.low) / 2 if effect and effect.differs else 0.0
         return effect and replace(effect, low=effect.low - by, high=effect.high + by)
 
-    return len({decide(moved(first, by), moved(second, by), by_judge)[0] for by in (-EDGE, 0.0, EDGE)}) > 1
+    calls = {decide(stretched(first, share), stretched(second, share), by_judge)[0] for share in (-EDGE, 0.0, EDGE)}
+    return len(calls) > 1

@@ -10,8 +10,8 @@ CALLS = """In each cell: the call, and the difference by the first judge / by th
 it may decide. These are fewer, so the two may differ where the judges do not. **rises**, **falls**: the interval is \
 on that side of 0, by both judges where the second one may decide. **steady**: it holds 0 and ends within five points, \
 by both. **undecided**: neither, or the judges differ. *On the edge*: other draws of the bootstrap might change the \
-call. A difference leaves out answers of which the judge is unsure in either run, so it is not quite that of the \
-levels below.
+call. With one seed a call says nothing of how another training run would come out. A difference leaves out answers \
+of which the judge is unsure in either run, so it is not quite that of the levels below.
 """
 
 

@@ -6,7 +6,7 @@ from mlc_bench.leaderboard.collect import Setting
 from mlc_bench.leaderboard.tabulate.comparable import Panel
 from mlc_bench.records.run_table import MARKS
 
-_KNOWN = {"few": "was checked on few labels", "weak": "is known to miss many refusals"}
+_KNOWN = {"few": "was checked on few labels or none", "weak": "is known to miss many refusals"}
 
 
 def describe(setting: Setting) -> str:

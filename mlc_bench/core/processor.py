@@ -44,11 +44,11 @@ def keep_memory() -> None:
         os.environ[name] = in_environment
 
 
-def give_back_holes() -> None:
-    """Give free memory back to the system, also from between what is in use; does nothing with another allocator.
+def release_memory() -> None:
+    """Return the free memory of a fragmented heap to the system; does nothing with another allocator than glibc.
 
-    Where each step has tensors of other sizes, glibc fills few of the holes that earlier ones left, and a process grows
-    step by step to a multiple of what it uses. Once a step this takes a fraction of a second.
+    Where each training step has tensors of other sizes, the heap fragments, and the process grows step by step beyond
+    what it uses. To be called between steps: within one it would undo `keep_memory`.
     """
     import ctypes
 

@@ -82,15 +82,17 @@ def verdicts(
     """A verdict row for each answer row (`id`, `language`, `prompt`, `response`, perhaps `truncated`).
 
     `verdict` is one of `records/counts.py`, or None with the `reason` why the judge gave none; `blocked` for a row
-    whose `blocked` says how the provider refused.
+    whose `blocked` says how the provider refused. PrerequisiteError where the judge gave none for any row.
     """
     rows = list(rows)
     coverage.check(name, settings, [("the answers", "safety", {row["language"] for row in rows})])
     judge = open_judge(name, settings)
     try:
-        return _verdicts(judge, rows, cache_dir() / JUDGEMENTS, progress)
+        found = _verdicts(judge, rows, cache_dir() / JUDGEMENTS, progress)
     finally:
         judge.close()
+    _refuse_silence(judge, found)
+    return found
 
 
 def _verdicts(judge: Judge, rows: list[Row], folder: Path, report: Report) -> list[Row]:
@@ -130,7 +132,8 @@ def judge_samples(judge: Judge, wanted: list[tuple[Path, list[str]]], output: Pa
         for task, own in by_task.items():
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in own)
             record.write_text(inside(folder, f"verdicts/{judge.slug}/{task}.jsonl", "the verdicts"), text)
-    _refuse_silence(judge, [row for by_task in found for own in by_task.values() for row in own], wanted)
+    reasons = f"; {wanted[0][0] / 'verdicts' / judge.slug} has the reason for each"
+    _refuse_silence(judge, [row for by_task in found for own in by_task.values() for row in own], reasons)
     return found
 
 
@@ -340,15 +343,14 @@ def _is_true(where: str, value: Any) -> bool:
     return said in {"true", "1", "yes"}
 
 
-def _refuse_silence(judge: Judge, rows: list[Row], wanted: list[tuple[Path, list[str]]]) -> None:
+def _refuse_silence(judge: Judge, rows: list[Row], reasons_in: str = "") -> None:
     rows = [row for row in rows if not unjudged.is_unjudged(row)]
     if not rows or any(row["verdict"] is not None for row in rows):
         return
     reasons = ", ".join(f"{reason} {count}" for reason, count in Counter(row["reason"] for row in rows).most_common(3))
     detail = next((f"; first: {row['detail']}" for row in rows if row.get("detail")), "")
     raise PrerequisiteError(
-        f"judge {judge.id} gave no verdict on any of {len(rows)} answers ({reasons}{detail}); "
-        f"{wanted[0][0] / 'verdicts' / judge.slug} has the reason for each"
+        f"judge {judge.id} gave no verdict on any of {len(rows)} answers ({reasons}{detail}){reasons_in}"
     )
 
 

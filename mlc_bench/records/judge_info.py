@@ -112,8 +112,8 @@ class JudgeInfo(_Model):
     )
 
     def marks(self, language: str) -> tuple[str, ...]:
-        """`few` where no set of labelled answers is large enough, `weak` where it is weak in one; () without one."""
+        """`few` where no set of labelled answers is large enough, or there is none, `weak` where it is weak in one."""
         sets = [one.marks for one in self.checked if one.language == language]
-        few = bool(sets) and all("few" in marks for marks in sets)
+        few = all("few" in marks for marks in sets)
         weak = any("weak" in marks for marks in sets)
         return ("few",) * few + ("weak",) * weak

@@ -78,11 +78,11 @@ def columns(record: RunRecord, details: bool = False) -> list[Column]:
         further = known - {task.headline}
         rows += [(task, metric, f"{label} %") for metric, label in wanted.items() if metric in further]
     codes = list(dict.fromkeys(code for task in tasks for code in task.languages))
+    judged = _judged(record)
     found = [Column("", [label for _, _, label in rows])]
     for code in codes:
-        found.append(
-            Column(code + marks(record.judge, code), [_language_cell(task, code, metric) for task, metric, _ in rows])
-        )
+        heading = code + marks(record.judge, code) if code in judged else code
+        found.append(Column(heading, [_language_cell(task, code, metric) for task, metric, _ in rows]))
     cells: dict[str, Callable[[TaskResult], str]] = {
         "worst": lambda task: f"{task.worst_language or ''}\n{_rounded(task.summary['worst'], task.is_fraction)}",
         "over-refusal": lambda task: _over_refusal(task, by_name),
@@ -106,6 +106,11 @@ def columns(record: RunRecord, details: bool = False) -> list[Column]:
     return found + [Column(name, [cell(name, task, metric) for task, metric, _ in rows]) for name in order]
 
 
+def _judged(record: RunRecord) -> set[str]:
+    """The languages in which the judge read answers."""
+    return {code for task in record.tasks if task.measures != "utility" for code in task.languages}
+
+
 MARKS = {"few": "†", "weak": "‡"}
 
 
@@ -122,7 +127,11 @@ def marks_note(judge: JudgeInfo, languages: Iterable[str]) -> list[str]:
         "weak": f"‡ {judge.id} surely sees less than {100 * WEAK:.0f} % of the refusals there.",
     }
     lines = [line for mark, line in said.items() if mark in shown]
-    return [" ".join(lines) + f" How good it is: mlc-bench judges agreement --judge {judge.id}."] if lines else []
+    if not lines:
+        return []
+    if judge.checked:
+        return [" ".join(lines) + f" How good it is: mlc-bench judges agreement --judge {judge.id}."]
+    return [" ".join(lines) + " To check it on labels of your own: mlc-bench label, then mlc-bench calibrate."]
 
 
 def _treatment(task: TaskResult, metric: str) -> str:
@@ -201,9 +210,7 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         "Var: variance of the rates as fractions over languages, times 100. PAG: share of pairs of languages that "
         "agree on a prompt.",
     ]
-    lines += marks_note(
-        record.judge, {code for task in record.tasks if task.measures != "utility" for code in task.languages}
-    )
+    lines += marks_note(record.judge, _judged(record))
     lines += fidelity.note([task for task in record.tasks if task.measures != "utility"])
     lines += [
         f"{task.name}: each language has prompts of its own, so PAG and what else needs the same prompts is undefined."

@@ -135,9 +135,9 @@ def test_all_processes_stop(rate, occupied, code, said, tiny_model, tmp_path):
     assert not (tmp_path / "out" / "train_manifest.json").exists()
 
 
-def test_memory_is_given_back_after_each_step(tiny_model, tmp_path, monkeypatch):
+def test_memory_is_released_after_each_step(tiny_model, tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(processor, "give_back_holes", lambda: calls.append(1))
+    monkeypatch.setattr(processor, "release_memory", lambda: calls.append(1))
     values = {"model": str(tiny_model), "data": [str(write_rows(tmp_path))], "output": tmp_path / "out", "max_steps": 3}
     settings = methods.get("sft").Config.model_validate(values | {"bf16": False, "keep_out": []})
     run.execute(run.prepare("sft", settings))

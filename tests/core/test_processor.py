@@ -83,15 +83,15 @@ FRAGMENTED = """
 import psutil
 from mlc_bench.core import processor
 processor.keep_memory()
-blocks = [bytearray(1 << 20) for _ in range(400)]  # 400 MiB; every second one stays, so that the holes lie between
+blocks = [bytearray(1 << 20) for _ in range(400)]  # 400 MiB; every second one stays, so that free blocks lie between
 kept = blocks[::2]
 del blocks
 held = psutil.Process().memory_info().rss
-processor.give_back_holes()
+processor.release_memory()
 print(held - psutil.Process().memory_info().rss)
 """
 
 
-def test_holes_between_what_is_in_use_are_given_back():
+def test_a_fragmented_heap_is_released():
     done = subprocess.run([sys.executable, "-c", FRAGMENTED], capture_output=True, text=True)
     assert int(done.stdout) > 150 << 20, done.stderr

@@ -95,3 +95,5 @@ def test_the_command():
     assert rows == [row.model_dump() for row in agreement.known()]
     check_failed(command("judges", "agreement", "--judge", "ruls"), 2, "unknown judge 'ruls'", "rules")
     check_failed(command("judges", "agreement", "--language", "xx"), 2, "unknown language 'xx'")
+    neither = command("judges", "agreement", "--judge", "llm@demo-1.5b", "--language", "sw")
+    check_failed(neither, 2, "llm@demo-1.5b was not measured in 'sw'", "mlc-bench calibrate")

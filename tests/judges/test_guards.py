@@ -128,10 +128,11 @@ def test_a_judge_that_answers_nothing_is_one_clear_line(guard, tmp_path):
     path = tmp_path / "answers.jsonl"
     path.write_text(json.dumps(row("Take a pipe.")) + "\n")
     done = command("judge", path, "--judge", f"qwen3guard-0.6b@{guard}", "--judge-args", "engine=hf")
-    assert done.returncode == 0, done.stderr  # foreign answers: each row says why
-    (found,) = map(json.loads, done.stdout.splitlines())
-    assert found["verdict"] is None
-    assert found["reason"] in ("no-verdict", "cut")
+    assert (done.returncode, done.stdout) == (3, "")
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert re.search(
+        r"judge qwen3guard-0.6b@\S+ gave no verdict on any of 1 answers \((no-verdict|cut) 1; first: ", line
+    )
 
 
 # Runs

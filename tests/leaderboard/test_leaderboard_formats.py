@@ -125,7 +125,8 @@ def test_json_is_json_and_holds_the_names_as_they_are(hostile):
 def test_latex_has_no_command_of_a_name(hostile):
     ours = {
         "textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar", "textquotedbl",
-        "textquotesingle", "textasciigrave", "ldots", "uparrow", "downarrow", "resizebox", "textwidth", "begin", "end",
+        "textquotesingle", "textasciigrave", "textdagger", "ldots", "uparrow", "downarrow",
+        "resizebox", "textwidth", "begin", "end",
         "toprule", "midrule", "bottomrule", "textbf", "scriptsize", "medskip", "noindent",
         "ifdim", "width", "else", "fi",
     }  # fmt: skip

@@ -72,5 +72,5 @@ def test_below_the_table_stands_how_well_the_judge_is_known(tmp_path):
         Checked(language="sw", refusals=40, seen=8, others=30, alarms=1, **shared),
     ]
     notes = task_table(board(tmp_path, record)).notes
-    assert "† The judge was checked on few labels: sw." in notes
+    assert "† The judge was checked on few labels or none: sw." in notes
     assert "‡ The judge is known to miss many refusals: sw." in notes

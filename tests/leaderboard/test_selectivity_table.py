@@ -114,7 +114,7 @@ def test_marks_say_where_the_judge_is_little_known_also_by_another_record(tmp_pa
     found = board(tmp_path, first, second)
     (table,) = found.headline
     marks = {column.heading: column.marks for column in table.columns}
-    assert (marks["sw"], marks["ar"], marks["ps"], marks["selectivity in English"]) == ("‡", "†", "", "")
+    assert (marks["sw"], marks["ar"], marks["ps"], marks["selectivity in English"]) == ("‡", "†", "†", "†")
     assert "‡" in marks["selectivity outside English"]
     (judge,) = found.judges
     assert {one.language for one in judge.checked} == {"ar", "sw"}

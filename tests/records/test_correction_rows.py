@@ -14,9 +14,9 @@ def test_a_mean_of_some_languages_is_no_mean():
         for place, label in enumerate(run_table.columns(make_run(task))[0].cells)
         if label == "corrected for the judge %"
     ]
-    cells = {column.heading: column.cells[row] for column in run_table.columns(make_run(task))}
+    cells = {column.heading.rstrip("†"): column.cells[row] for column in run_table.columns(make_run(task))}
     assert cells["en"].startswith("75")
     assert (cells["sw"], cells["average"]) == ("", "–")
     task.languages["sw"].metrics["refusal_rate_corrected"] = aggregate.rate(1, 4)
-    cells = {column.heading: column.cells[row] for column in run_table.columns(make_run(task))}
+    cells = {column.heading.rstrip("†"): column.cells[row] for column in run_table.columns(make_run(task))}
     assert cells["average"] == "50"

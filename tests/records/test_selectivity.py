@@ -60,7 +60,7 @@ def test_a_language_that_is_not_answered_is_marked_and_in_no_mean_or_sentence():
     assert "refuses 62 % of the harmful and 22 % of the harmless" in english
     assert "tells them apart" in english
     assert fewer.endswith("in Korean (2 %).")
-    assert "bn !" in selectivity.text(record)
+    assert "bn† !" in selectivity.text(record)
 
 
 @pytest.mark.parametrize(

@@ -73,14 +73,21 @@ def agreement(
 
     few: under 50 refusals or under 50 other answers. weak: it surely sees less than 80 % of the refusals.
     """
-    from mlc_bench.core.errors import unknown
+    from mlc_bench.catalog import languages
+    from mlc_bench.core.errors import UsageError, unknown
     from mlc_bench.judges import agreement as measured
 
     known = measured.known()
-    for given, there in ((judge, {row.judge for row in known}), (language, {row.language for row in known})):
+    tags = {row.language for row in known} | set(languages.known())
+    for kind, given, there in (("judge", judge, {row.judge for row in known}), ("language", language, tags)):
         if given is not None and given not in there:
-            raise unknown("judge" if given == judge else "language", given, sorted(there))
+            raise unknown(kind, given, sorted(there))
     rows = [row for row in known if judge in (None, row.judge) and language in (None, row.language)]
+    if not rows:
+        raise UsageError(
+            f"{judge or 'no judge'} was {'not ' if judge else ''}measured in '{language}'; to measure it on labels of "
+            "your own: mlc-bench label, then mlc-bench calibrate"
+        )
     if as_json:
         print(json.dumps([row.model_dump() for row in rows], ensure_ascii=False, indent=1))
         return

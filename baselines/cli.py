@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlc_bench import console
-from mlc_bench.console import Json, split
+from mlc_bench.console import Json, split, to_file
 from mlc_bench.core.errors import UsageError
 from mlc_bench.core.progress import say
 
@@ -89,7 +89,9 @@ def _check(method: str, chosen: Any, as_json: bool) -> int:
 @app.command()
 def build(
     method: Annotated[str, typer.Argument(help="translate-sft, translate-dpo, sdrrl or self-defence.")],
-    output: Annotated[Path, typer.Option(help="JSON lines to write; what the models said is kept beside it.")],
+    output: Annotated[
+        Path, typer.Option(help="JSON lines to write; what the models said is kept beside it.", callback=to_file)
+    ],
     languages: Annotated[list[str], typer.Option(help="Codes, commas or repeated.")],
     model: Annotated[str | None, typer.Option(help="The model that is asked: hub id, folder, or a demo model.")] = None,
     translator: Annotated[
@@ -115,14 +117,14 @@ def build(
     if not hasattr(module, "make"):
         makers = [name for name in methods.names() if hasattr(methods.get(name), "make")]
         raise unknown("method with a builder", method, makers)
-    codes = [code for code in listing.check_languages(split(languages)) if code != formats.PIVOT]
+    codes = [code for code in listing.check_languages(split(languages, "--languages")) if code != formats.PIVOT]
     if not codes:
         raise UsageError("--languages: name at least one language other than en")
     for name in (engine, translator_engine):
         if name not in (None, "hf", "vllm"):
             raise unknown("engine", str(name), ["hf", "vllm"])
     engine = engine or default_engine()
-    loaded = training_data.load(split(data) or ["embedded"])
+    loaded = training_data.load(split(data, "--data") or ["embedded"])
     folder = output.with_name(f"{output.name}.store")
     work = building.Work(
         loaded.rows[:limit],

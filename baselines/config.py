@@ -1,7 +1,7 @@
 """What a training run is: settings with their defaults, read from a YAML file and from `--key value` options."""
 
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -11,7 +11,7 @@ from mlc_bench.core.errors import UsageError, unknown
 
 
 class Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class MLC(Settings):
@@ -49,19 +49,24 @@ class Lora(Settings):
 class TrainConfig(Settings):
     """Settings that all methods share; a method's own `Config` adds its own."""
 
+    packs: ClassVar[bool] = False
+    """Whether the method's trainer can put several examples in a row."""
+
     model: str = Field(description="hub id, local folder, or a demo model ('demo-tiny')")
     revision: str | None = Field(None, description="hub revision: branch, tag or commit")
     data: list[str] = Field(["embedded"], min_length=1, description="files, or 'embedded'")
     keep_out: list[str] = Field(["starter"], description="test tasks whose prompts are left out of the training data")
     output: Path = Field(description="folder of checkpoints, weights, logs and train_manifest.json")
-    seed: int = Field(42, description="of the order of the data and of new weights")
+    seed: int = Field(42, ge=0, lt=2**32, description="of the order of the data and of new weights")
     epochs: float = Field(3, gt=0, description="passes over the data")
     max_steps: int | None = Field(None, ge=1, description="optimizer steps; overrides epochs")
     batch_size: int = Field(1, ge=1, description="rows for each device and forward pass")
     accumulation: int = Field(4, ge=1, description="forward passes for each optimizer step")
     learning_rate: float = Field(6e-7, gt=0, description="the highest, after the warmup")
-    scheduler: str = Field("cosine", description="how the learning rate falls; a name of transformers")
-    warmup: float = Field(0.1, ge=0, description="share of the steps")
+    scheduler: Literal[
+        "linear", "cosine", "cosine_with_restarts", "polynomial", "constant", "constant_with_warmup", "inverse_sqrt"
+    ] = Field("cosine", description="how the learning rate falls: transformers' schedules that need no more settings")
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
     weight_decay: float = Field(0.0, ge=0, description="of AdamW")
     max_grad_norm: float = Field(1.0, gt=0, description="longer gradients are scaled down to it")
     cutoff: int = Field(1024, ge=8, description="tokens of prompt and response; longer prompts are left out")
@@ -88,6 +93,8 @@ class TrainConfig(Settings):
 
     @model_validator(mode="after")
     def _together(self) -> "TrainConfig":
+        if self.packing and not self.packs:
+            raise ValueError("packing: this method cannot pack, supervised fine-tuning (sft) can; leave it out")
         if self.mlc and self.packing:
             raise ValueError("packing and mlc exclude each other: a packed row no longer has prompts of its own")
         if self.mlc and self.mlc.center and self.batch_size < 2:
@@ -119,7 +126,7 @@ def load(kind: type[Config], file: Path | None, options: list[str]) -> Config:
         except FileNotFoundError:
             raise UsageError(f"--config {file}: there is no such file") from None
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UsageError(f"--config {file}: not YAML ({' '.join(str(error).split())})") from None
+            raise UsageError(f"--config {safe_yaml.malformed(file, error)}") from None
         if not isinstance(values, dict):
             raise UsageError(f"--config {file}: settings are expected, one `key: value` a line")
     for key, value in _pairs(options):
@@ -149,7 +156,7 @@ def _pairs(options: list[str]) -> list[tuple[str, Any]]:
             pairs.append((key.replace("-", "_"), None))
             continue
         try:
-            read = yaml.safe_load(value)
+            read = safe_yaml.load(value)
         except yaml.YAMLError:
             read = value
         pairs.append((key.replace("-", "_"), read))
@@ -181,6 +188,9 @@ def _put(values: dict[str, Any], path: list[str], value: Any) -> None:
         value = (values.get(last) or {}) if value else None
     if last in _LISTS and isinstance(value, str) and value != "all-linear":
         value = [part.strip() for part in value.split(",") if part.strip()]
+        if not value:
+            option = f"--{'.'.join(path)}"
+            raise UsageError(f"{option} names nothing; name one or more, or leave {option} out ({option} [] is none)")
     values[last] = value
 
 

@@ -15,7 +15,7 @@ from accelerate.utils import parse_flag_from_env
 from datasets import Dataset, load_from_disk
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PrinterCallback, set_seed
 
-from mlc_bench.baselines import checkpoints, end_of_turn, manifest, methods, score
+from mlc_bench.baselines import checkpoints, end_of_turn, manifest, methods, score, targets
 from mlc_bench.baselines.callbacks import ReleaseMemory, Watch, plot
 from mlc_bench.baselines.checkpoints import last_checkpoint
 from mlc_bench.baselines.config import TrainConfig
@@ -25,7 +25,7 @@ from mlc_bench.baselines.data.training_data import TrainingData
 from mlc_bench.baselines.finite import StopWhenNotFinite, require_finite
 from mlc_bench.baselines.mlc import hidden_states
 from mlc_bench.baselines.token_count import TokenCount
-from mlc_bench.core import processor, secrets
+from mlc_bench.core import processor, secrets, writable
 from mlc_bench.core.errors import UsageError, UserError
 from mlc_bench.core.progress import say
 from mlc_bench.core.provenance import emulates_bf16
@@ -205,19 +205,22 @@ def prepare(method: str, config: TrainConfig) -> TrainRun:
         raise UsageError(
             "accelerate shards a model (FSDP, DeepSpeed) on GPUs only, and here there is none; launch without it"
         )
+    writable.check_folder(config.output, "--output")
     score.require_trackers(config)
     score.require_languages(config)
     checkpoints.require_whole(config, processes().num_processes, is_sharded)
     if config.bf16 and emulates_bf16() and is_main():
         say("bf16 is emulated on this CPU, and slower than float32 (--bf16 false)")
     base = identity.resolve(_spec(config.model, config.revision))
-    shape = AutoConfig.from_pretrained(base.path).get_text_config()
+    shape = AutoConfig.from_pretrained(base.path)
+    targets.require(config, shape)
     tokenizer = AutoTokenizer.from_pretrained(base.path)
     data = _data(config.data, config, tokenizer)
     data = equal_pairs.left_out(data, methods.get(method).NEEDS, tokenizer, config.cutoff)
+    training_data.require_languages(data, getattr(config, "languages", None))
     besides: list[Row] = []
     if config.mlc is not None:
-        hidden_states.resolve_layer(config.mlc.layer, shape.num_hidden_layers)
+        hidden_states.resolve_layer(config.mlc.layer, shape.get_text_config().num_hidden_layers)
         besides = _data(config.mlc.besides, config, tokenizer).rows if config.mlc.besides else []
         prompt_columns.require(data.rows, besides, config.mlc)
     if tokenizer.pad_token is None:

@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mlc_bench.core import safe_yaml
 from mlc_bench.core.errors import UsageError
 from mlc_bench.leaderboard.collect import Model
 from mlc_bench.leaderboard.tabulate.cells import Cell, Column, Row, Table
@@ -57,7 +58,7 @@ def sources(folder: Path = FOLDER) -> dict[str, Source]:
     found = {}
     for path in sorted(folder.glob("*.yaml")):
         try:
-            content: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+            content: Any = safe_yaml.load(path.read_text(encoding="utf-8"))
             found[path.stem] = Source.model_validate(content)
         except (yaml.YAMLError, ValidationError) as error:
             raise UsageError(f"{path}: {' '.join(str(error).split())[:300]}") from None

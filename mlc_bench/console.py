@@ -15,8 +15,9 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mlc_bench.core import interruption, secrets
-from mlc_bench.core.errors import UserError, is_full
+from mlc_bench.core import interruption, secrets, writable
+from mlc_bench.core.errors import UsageError, UserError, is_full
+from mlc_bench.core.names import shown
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 
@@ -39,8 +40,26 @@ def use_data(folder: Path | None) -> None:
     sources.use_data(folder)
 
 
-def split(values: list[str] | None) -> list[str]:
-    return [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
+def split(values: list[str] | None, option: str) -> list[str]:
+    """The names that an option gives. Raises UsageError where it is given and names none: that would mean all."""
+    found = [part.strip() for value in values or [] for part in value.split(",") if part.strip()]
+    if values and not found:
+        raise UsageError(f"{option} names nothing; name one or more, or leave {option} out")
+    return found
+
+
+def to_folder(option: typer.CallbackParam, folder: Path | None) -> Path | None:
+    """A folder that a command will write to, looked at before it does anything. Raises UsageError."""
+    if folder is not None:
+        writable.check_folder(folder, option.opts[0])
+    return folder
+
+
+def to_file(option: typer.CallbackParam, file: Path | None) -> Path | None:
+    """As `to_folder`, of a file."""
+    if file is not None:
+        writable.check_file(file, option.opts[0])
+    return file
 
 
 def again() -> str:
@@ -58,6 +77,8 @@ def again() -> str:
 
 
 _state = {"debug": False}
+_PLACES = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
+"""Of a path: there is a file where a folder is needed, or the reverse, or it is none."""
 
 
 def main(command: typer.Typer) -> None:
@@ -68,6 +89,7 @@ def main(command: typer.Typer) -> None:
     """
     with interruption.watching() as watch:
         try:
+            _check_words(sys.argv[1:])
             code = command(standalone_mode=False)
             if code == 130:  # the parser has caught the signal's exception itself
                 raise KeyboardInterrupt
@@ -79,6 +101,15 @@ def main(command: typer.Typer) -> None:
             _ended(error)
     sys.stdout.flush()
     _leave(code if isinstance(code, int) else 0)
+
+
+def _check_words(words: list[str]) -> None:
+    """Raises UsageError for what is no text: records, which hold it, are UTF-8."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"{shown(word)} in the command is not UTF-8; write it in UTF-8") from None
 
 
 def _interrupted(watch: interruption.Watch, error: BaseException) -> NoReturn:
@@ -109,7 +140,10 @@ def _ended(error: BaseException) -> NoReturn:
         raise error
     if is_full(error) or getattr(error, "errno", None) in (errno.EROFS, errno.EACCES):
         said = " ".join(str(error).split())[:300]
-        _fail(f"error: {said}; make room or choose another --output, then run the same command again", 3, error)
+        _fail(f"error: {said}; make room or name another place to write to, and run it again", 3, error)
+    if isinstance(error, OSError) and error.errno in _PLACES and error.filename:
+        what = f"{(error.strerror or '').lower()}: '{error.filename}'"
+        _fail(f"error: {what}; it cannot be the file or folder that is needed: move it, or name another", 2, error)
     if hasattr(error, "format_message"):  # the parser's own errors
         if not (message := error.format_message()):  # no command: the help has been printed
             _leave(getattr(error, "exit_code", 2))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlc_bench.records.record import RunRecord
     from mlc_bench.runner import Planned, Run
 
+_SEEDS = 2**32  # what the random numbers of torch and numpy can both begin with
 Names = str | Sequence[str]  # one, or several
 Folder = str | Path
 
@@ -214,9 +215,12 @@ class Request:
         for option, number in numbers.items():
             if number is not None and number < 1:
                 raise UsageError(f"{option} {number} is too small; give 1 or more")
+        if not 0 <= self.seed < _SEEDS:
+            raise UsageError(f"--seed {self.seed}: give a number from 0 to {_SEEDS - 1}")
+        for option, names in (("--tasks", self.tasks), ("--languages", self.languages), ("--judge", self.judge)):
+            if names is not None and not any(str(name).strip() for name in several(names)):
+                raise UsageError(f"{option} names nothing; name one or more, or leave {option} out")
         asked, preset = suites.expand(several(self.tasks))
-        if not asked:
-            raise UsageError("--tasks names no task")
         entries = listing.select(asked)
         codes = listing.check_languages(several(self.languages) or preset.get("languages", []))
         engine_args = spec.check_engine_args(self.engine_args)

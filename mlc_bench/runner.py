@@ -4,19 +4,18 @@ import contextlib
 import dataclasses
 import gc
 import json
-import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from mlc_bench.catalog import accepted, data, listing, review
-from mlc_bench.core import secrets
+from mlc_bench.core import secrets, writable
 from mlc_bench.core.errors import UsageError, UserError
 from mlc_bench.core.progress import Report, bar, say
 from mlc_bench.core.provenance import git, hardware
 from mlc_bench.core.spec import RunSpec
-from mlc_bench.engines import made_of
+from mlc_bench.engines import arguments, made_of
 from mlc_bench.engines.identity import resolve
 from mlc_bench.engines.servers.budget import Budget, estimate_tokens
 from mlc_bench.engines.vllm_cpu import engine_version, version
@@ -42,10 +41,9 @@ def prepare(
     for name in (specs[0].judge, *further):
         judging.check(name, judge_settings)
         _check_tasks(specs[0].model_copy(update={"judge": name}), judge_settings)
-    existing = next(path for path in (output.absolute(), *output.absolute().parents) if path.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK):
-        raise UsageError(f"--output '{output}': '{existing}' is not a folder that can be written to")
+    writable.check_folder(output, "--output")
     identities = [resolve(spec, quick=quick) for spec in specs]
+    arguments.check(specs[0], identities[0])  # which they share
     judge, *others = (judging.open_judge(name, judge_settings) for name in (specs[0].judge, *further))
     runs = [Run(spec, identity, output, judge) for spec, identity in zip(specs, identities, strict=True)]
     for run in runs:

@@ -10,7 +10,7 @@ from typing import Any
 
 from accelerate.utils import parse_flag_from_env
 
-from mlc_bench.baselines import checkpoints, end_of_turn, methods, score
+from mlc_bench.baselines import checkpoints, end_of_turn, methods, score, targets
 from mlc_bench.baselines.check import duration, estimate
 from mlc_bench.baselines.config import MLC, TrainConfig
 from mlc_bench.baselines.data import equal_pairs, prompt_columns, training_data
@@ -19,6 +19,7 @@ from mlc_bench.baselines.data.training_data import TrainingData
 from mlc_bench.baselines.mlc import hidden_states
 from mlc_bench.catalog import data as catalog_data
 from mlc_bench.catalog import listing
+from mlc_bench.core import writable
 from mlc_bench.core.errors import PrerequisiteError, UserError
 from mlc_bench.core.provenance import emulates_bf16
 from mlc_bench.doctor import Finding
@@ -56,6 +57,10 @@ def findings(method: str, config: TrainConfig) -> list[Finding]:
             found.append(Finding("ok", "mlc layer", str(layer)))
     except UserError as error:
         found.append(Finding("problem", "mlc layer", str(error)))
+    try:
+        targets.require(config, shape)
+    except UserError as error:
+        found.append(Finding("problem", "lora", str(error)))
     steps = estimate.steps(config, len(data.rows), processes) if data else config.max_steps or 0
     kept = estimate.checkpoints(config, steps)
     need = estimate.need(shape, config, *_longest(data, config, length or len), processes, kept)
@@ -206,6 +211,10 @@ def _data(
         data = equal_pairs.left_out(data, methods.get(method).NEEDS, tokenizer, config.cutoff)
     except UserError as error:
         found.append(Finding("problem", "pairs", str(error)))
+    try:
+        training_data.require_languages(data, getattr(config, "languages", None))
+    except UserError as error:
+        found.append(Finding("problem", "languages", str(error)))
     spoken = sorted({code for row in data.rows for code in row["prompts"]} - {PIVOT})
     dropped = "".join(f", {count} left out ({reason})" for reason, count in data.dropped.items() if count)
     found.insert(0, Finding("ok", "data", f"{len(data.rows)} rows, en and {' '.join(spoken) or 'no other'}{dropped}"))
@@ -262,10 +271,14 @@ def _scores(config: TrainConfig, steps: int) -> list[Finding]:
 
 
 def _disk(need: estimate.Need, output: Path, kept: int) -> Finding:
+    try:
+        writable.check_folder(output, "--output")
+    except UserError as error:
+        return Finding("problem", "disk", str(error))
     existing = next(parent for parent in [output.absolute(), *output.absolute().parents] if parent.exists())
     free = shutil.disk_usage(existing).free
-    level = "ok" if need.disk <= free and os.access(existing, os.W_OK) else "problem"
-    room = f"{free / GIB:.1f} GiB free" + ("" if os.access(existing, os.W_OK) else ", not writable")
+    level = "ok" if need.disk <= free else "problem"
+    room = f"{free / GIB:.1f} GiB free"
     what = f"checkpoints, of which {kept} stay" if kept else "checkpoints"
     text = f"about {need.disk / GIB:.1f} GiB for the result and {what}; {room} ({output})"
     return Finding(level, "disk", text)

@@ -145,6 +145,18 @@ def require(
                 raise UsageError(f"row '{row['id']}' has no 'rejected' response in '{code}', and {method} needs pairs")
 
 
+def spoken(data: TrainingData) -> list[str]:
+    """The languages of the prompts."""
+    return sorted({code for row in data.rows for code in row["prompts"]})
+
+
+def require_languages(data: TrainingData, codes: Iterable[str] | None) -> None:
+    """Raises UsageError for a language that no prompt is in. None: no languages were chosen."""
+    for code in codes or ():
+        if code not in spoken(data):
+            raise UsageError(f"languages: the data has no prompt in '{code}'; it has {', '.join(spoken(data))}")
+
+
 def without_test_prompts(data: TrainingData, tasks: Iterable[str]) -> TrainingData:
     """Leave out rows of which a prompt, in any language, is also in one of the tasks; `overlap` then says how many.
 

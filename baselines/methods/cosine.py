@@ -5,7 +5,7 @@ The same representations, schedule and weight as MLC; only the auxiliary loss di
 
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mlc_bench.baselines.config import MLC
 from mlc_bench.baselines.methods import dpo
@@ -24,6 +24,15 @@ class Config(dpo.Config):
         if isinstance(given, dict):
             return given | {"objective": given.get("objective", "cosine")}
         return given
+
+    @model_validator(mode="after")
+    def _its_own_objective(self) -> "Config":
+        if self.mlc and self.mlc.objective != "cosine":
+            raise ValueError(
+                f"mlc.objective {self.mlc.objective}: the method cosine is DPO with the objective cosine; for another "
+                f"one: train-baseline dpo --mlc.objective {self.mlc.objective}"
+            )
+        return self
 
 
 def build(run: TrainRun) -> Any:

@@ -19,10 +19,9 @@ from pydantic import Field, model_validator
 
 from mlc_bench.baselines import rewards
 from mlc_bench.baselines.config import TrainConfig
-from mlc_bench.baselines.data import tokenize_rows
+from mlc_bench.baselines.data import tokenize_rows, training_data
 from mlc_bench.baselines.data.formats import PIVOT
 from mlc_bench.baselines.run import TrainRun
-from mlc_bench.core.errors import UsageError
 
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message="TRL currently supports vLLM")  # which does not answer here
@@ -106,10 +105,7 @@ class Trainer(GRPOTrainer):
 def build(run: TrainRun) -> Any:
     run.require(**NEEDS)
     config: Config = run.config
-    spoken = sorted({code for row in run.rows for code in row["prompts"]})
-    codes = spoken if config.languages is None else config.languages
-    if missing := [code for code in codes if code not in spoken]:
-        raise UsageError(f"languages: the data has no prompt in '{missing[0]}'; it has {', '.join(spoken)}")
+    codes = training_data.spoken(run.data) if config.languages is None else config.languages
     functions = [rewards.get(name, config.answer_tokens) for name in config.rewards]
     arguments = GRPOConfig(
         **run.arguments(),

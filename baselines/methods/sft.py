@@ -17,6 +17,8 @@ NEEDS: dict[str, bool] = {}
 
 
 class Config(TrainConfig):
+    packs = True
+
     learning_rate: float = Field(1e-5, gt=0, description="the highest, after the warmup")
 
 

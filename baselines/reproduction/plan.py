@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from mlc_bench.core import errors
+from mlc_bench.core import errors, safe_yaml
 
 HERE = Path(__file__).resolve().parents[1]
 PROTOCOL = HERE / "reproduce.yaml"
@@ -66,7 +64,7 @@ class Plan:
 
 def read(forms: Sequence[str] = (), path: Path = PROTOCOL, records: Path = RECORDS) -> Plan:
     """The runs of these forms of the protocol (default: all), in its order; UsageError where there is no such form."""
-    protocol = yaml.safe_load(path.read_text(encoding="utf-8"))
+    protocol = safe_yaml.load(path.read_text(encoding="utf-8"))
     if unknown := [form for form in forms if form not in protocol["forms"]]:
         raise errors.UsageError(f"{path} has no form '{unknown[0]}'; it has: {', '.join(protocol['forms'])}")
     jobs = [job for form in forms or protocol["forms"] for job in _jobs(protocol, protocol["forms"][form])]

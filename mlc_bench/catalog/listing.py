@@ -90,7 +90,8 @@ def code_is_allowed() -> bool:
     return _allow_code[0]
 
 
-def _refuse_code(entry: TaskEntry) -> None:
+def refuse_code(entry: TaskEntry) -> None:
+    """Raises UsageError for a task that would run code other than ours."""
     allow = "add --allow-code if you trust it"
     for line, name in entry.code:
         raise UsageError(f"{entry.path}, line {line}: '!function {name}' would run code of this pack; {allow}")
@@ -122,10 +123,10 @@ def _read(root: Path) -> _Catalog:
     families = {}
     if root == data.TASKS:
         families = {entry.name: entry for entry in map(read_family, sorted(FAMILIES.glob("*.yaml")))}
-        taken = _taken(found | families)
+        owners = taken(found | families)
         for folder in _included:
             for path in _task_files(folder):
-                _add(catalog, folder, path, taken, found)
+                _add(catalog, folder, path, owners, found)
     entries = sorted(found.values(), key=lambda one: (one.pack, MEASURES.index(one.measures), one.name))
     catalog.tasks = {entry.name: entry for entry in entries} | families
     return catalog
@@ -140,8 +141,8 @@ def _unique(entries: list[TaskEntry]) -> dict[str, TaskEntry]:
     return found
 
 
-def _taken(entries: dict[str, TaskEntry]) -> dict[str, str]:
-    """Names that no included task may have, in small letters: some disks do not tell capitals apart. Who has each."""
+def taken(entries: dict[str, TaskEntry]) -> dict[str, str]:
+    """Names that no other task may have, in small letters: some disks do not tell capitals apart. Who has each."""
     from mlc_bench.catalog import suites
 
     names = {name.casefold(): f"the suite {name}" for name in suites.known()}
@@ -149,7 +150,7 @@ def _taken(entries: dict[str, TaskEntry]) -> dict[str, str]:
     return names | {name.casefold(): str(entry.path) for name, entry in entries.items()}
 
 
-def _add(catalog: _Catalog, folder: Path, path: Path, taken: dict[str, str], found: dict[str, TaskEntry]) -> None:
+def _add(catalog: _Catalog, folder: Path, path: Path, owners: dict[str, str], found: dict[str, TaskEntry]) -> None:
     """One included task file among the tasks, or among what is broken."""
     if any(entry.path == path for entry in found.values()):  # the folder is in another one that is included
         return
@@ -158,17 +159,17 @@ def _add(catalog: _Catalog, folder: Path, path: Path, taken: dict[str, str], fou
         inside(folder, path.relative_to(folder).as_posix(), f"{path}: the task file")
         name = _declared(path)
         entry = read_yaml(path, included=True)
-        if (owner := taken.get(entry.name.casefold())) is not None:
+        if (owner := owners.get(entry.name.casefold())) is not None:
             raise UsageError(f"{path}: the task name '{entry.name}' is taken by {owner}; choose another")
         if not _allow_code[0]:
-            _refuse_code(entry)
-            _check_templates(entry)
+            refuse_code(entry)
+            check_templates(entry)
         if "folder" in entry.source:
             data.files(entry.source)
     except UserError as error:
         catalog.broken.append(Broken(path, name, error))
         return
-    taken[entry.name.casefold()] = str(path)
+    owners[entry.name.casefold()] = str(path)
     found[entry.name] = entry
 
 
@@ -181,7 +182,8 @@ def _declared(path: Path) -> str | None:
     return found[1].strip().strip("'\"") if found else None
 
 
-def _check_templates(entry: TaskEntry) -> None:
+def check_templates(entry: TaskEntry) -> None:
+    """Raises UsageError for a template that cannot be read or is not allowed."""
     from mlc_bench.catalog import templates  # jinja2, which nobody else in here needs
 
     templates.check_syntax(entry.config, entry.path)

@@ -6,6 +6,7 @@ Each check raises UsageError naming the file and the key.
 from pathlib import Path
 from typing import Any
 
+from mlc_bench.catalog.languages import world
 from mlc_bench.catalog.limits import check_not_packed
 from mlc_bench.core.errors import UsageError
 from mlc_bench.core.inside import check_relative, inside_pack
@@ -70,6 +71,10 @@ def _check_columns(source: dict[str, Any], path: Path) -> None:
             raise UsageError(f"{path}: '{key}' must be a mapping of names to columns, not {shown(value)}")
     if "columns" in source and not all(isinstance(column, str) for column in source["columns"].values()):
         raise UsageError(f"{path}: 'columns' must name columns by text, not {shown(source['columns'])}")
+    if unknown := [name for name in source.get("columns", ()) if name != "*" and world.code_of(name) is None]:
+        raise UsageError(
+            f"{path}: 'columns' names no known language: {shown(unknown[0])}; write its code, or * for all"
+        )
     leave_out = source.get("leave_out", [])
     if not isinstance(leave_out, list) or not all(isinstance(one, str) for one in leave_out):
         raise UsageError(f"{path}: 'leave_out' must be a list of ids, not {shown(leave_out)}")
@@ -141,6 +146,13 @@ def check_shapes(config: dict[str, Any], path: Path) -> None:
     for metric in config.get("metric_list") or []:
         if not isinstance(metric, dict) or not isinstance(metric.get("metric"), str):
             raise UsageError(f"{path}: 'metric_list' must be a list of {{metric: <name>}}, not of {shown(metric)}")
+    for one in config.get("filter_list") or []:
+        steps = one.get("filter") if isinstance(one, dict) and isinstance(one.get("name"), str) else None
+        if not isinstance(steps, list) or not all(
+            isinstance(s, dict) and isinstance(s.get("function"), str) for s in steps
+        ):
+            form = "{name: <name>, filter: [{function: <name>}]}"
+            raise UsageError(f"{path}: 'filter_list' must be a list of {form}, not of {shown(one)}")
     for key in ("num_fewshot", "repeats"):
         value = config.get(key)
         if value is not None and (type(value) is not int or not 0 <= value <= MOST_EXAMPLES):

@@ -136,20 +136,22 @@ _Loader.add_constructor("!function", _function)
 
 def read_yaml(path: Path, included: bool = False) -> TaskEntry:
     """One task file, checked. Raises UsageError naming the file and the problem (lm-eval would drop it silently)."""
-    config, functions = _load(path)
-    name = _checked(config, ("task", "dataset_kwargs", "output_type", "metadata"), path)
-    check_name(path.parent.name, "pack", str(path))
-    taskcheck.check_source(config["dataset_kwargs"], path, included)
+    config, functions, text = _load(path)
+    with safe_yaml.naming_lines(path, text):
+        name = _checked(config, ("task", "dataset_kwargs", "output_type", "metadata"), path)
+        check_name(path.parent.name, "pack", str(path))
+        taskcheck.check_source(config["dataset_kwargs"], path, included)
     code = [(line, name) for line, name in functions if not is_ours(name)]
     return TaskEntry(name, path.parent.name, path, config, included, code)
 
 
 def read_family(path: Path) -> TaskEntry:
     """The YAML of a family of lm-eval's own tasks, checked as `read_yaml` does."""
-    config, _ = _load(path)
-    name = _checked(config, ("task", "lm_eval", "output_type", "metadata", "card"), path)
-    if not isinstance(config["lm_eval"], dict) or {"folder", "task", "codes"} - config["lm_eval"].keys():
-        raise UsageError(f"{path}: 'lm_eval' must hold folder, task and codes")
+    config, _, text = _load(path)
+    with safe_yaml.naming_lines(path, text):
+        name = _checked(config, ("task", "lm_eval", "output_type", "metadata", "card"), path)
+        if not isinstance(config["lm_eval"], dict) or {"folder", "task", "codes"} - config["lm_eval"].keys():
+            raise UsageError(f"{path}: 'lm_eval' must hold folder, task and codes")
     return TaskEntry(name, "lm-eval", path, config)
 
 
@@ -164,7 +166,8 @@ def _checked(config: dict[str, Any], keys: tuple[str, ...], path: Path) -> str:
     return name
 
 
-def _load(path: Path) -> tuple[dict[str, Any], list[tuple[int, str]]]:
+def _load(path: Path) -> tuple[dict[str, Any], list[tuple[int, str]], str]:
+    """What a file holds, line and name of its functions, and its text."""
     try:
         text = bounded.read_text(path)
         safe_yaml.check(text)
@@ -177,4 +180,4 @@ def _load(path: Path) -> tuple[dict[str, Any], list[tuple[int, str]]]:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
     if not isinstance(config, dict):
         raise UsageError(f"{path}: a task file is a mapping that starts with 'task: <name>'")
-    return config, loader.functions
+    return config, loader.functions, text

@@ -89,8 +89,18 @@ def _raw_width() -> float:
 
 
 def _unused(made: "Calibration") -> str:
-    """Where the labels are too few to correct anything."""
-    from mlc_bench.records.correction import too_few
+    """Where the labels are too few to correct anything, and what corrects rates there."""
+    from mlc_bench.judges import agreement
+    from mlc_bench.records.correction import largest, too_few
 
     reasons = {code: reason for code, found in made.languages.items() if (reason := too_few(found.counts))}
-    return "".join(f"\nRates in {code} are not corrected: {reason}." for code, reason in reasons.items())
+    shipped = agreement.of(made.judge, made.version, set(reasons))
+    lines = []
+    for code, reason in reasons.items():
+        by = (
+            f" by these labels, but by those of {known.labels}, which come with the judge"
+            if (known := largest(shipped, code))
+            else ""
+        )
+        lines.append(f"\nRates in {code} are not corrected{by}: {reason}.")
+    return "".join(lines)

@@ -32,7 +32,7 @@ def compare(
     from mlc_bench.records.comparing import gate
 
     conditions = [gate.parse(text) for text in fail_if or ()]
-    found = api.compare_all(runs, tasks=split(tasks))
+    found = api.compare_all(runs, tasks=split(tasks, "--tasks"))
     holds = gate.apply(conditions, found)
     if as_json:
         print(json.dumps([asdict(one) for one in found], indent=1, ensure_ascii=False))

@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
-from mlc_bench.console import Json
+from mlc_bench.console import Json, to_folder
 
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run's folder, or the file of one of its records.", metavar="RUN")],
     to: Annotated[str, typer.Option(help="Format: inspect, every-eval-ever or hub.", show_default=False)],
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the files.", show_default="export/FORMAT in the run's folder")
+        Path | None,
+        typer.Option(
+            help="Folder for the files.", show_default="export/FORMAT in the run's folder", callback=to_folder
+        ),
     ] = None,
     organization: Annotated[str | None, typer.Option(help="every-eval-ever: who ran it.")] = None,
     benchmark: Annotated[

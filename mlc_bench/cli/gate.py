@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from mlc_bench.console import Json, split, use_data
+from mlc_bench.console import Json, split, to_folder, use_data
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -21,7 +21,10 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Prompts in a forward pass."
 @app.command()
 def fit(
     model: Annotated[str, typer.Option(help="Hub id, local folder, or a demo model ('demo-tiny').")],
-    output: Annotated[Path, typer.Option(help="Folder for gate.json; its name is that of the model with the gate.")],
+    output: Annotated[
+        Path,
+        typer.Option(help="Folder for gate.json; its name is that of the model with the gate.", callback=to_folder),
+    ],
     revision: Annotated[str | None, typer.Option(help="Hub revision: branch, tag or commit.")] = None,
     adapter: Annotated[str | None, typer.Option(help="peft adapter on the model.")] = None,
     data: Annotated[
@@ -46,8 +49,8 @@ def fit(
     from mlc_bench.engines.vllm_cpu import version
 
     use_data(data_dir)
-    keep = split(keep_out) or ["starter"]
-    rows = training_data.without_test_prompts(training_data.load(split(data) or ["embedded"]), keep)
+    keep = split(keep_out, "--keep-out") or ["starter"]
+    rows = training_data.without_test_prompts(training_data.load(split(data, "--data") or ["embedded"]), keep)
     found = identity.resolve(RunSpec(model=model, revision=revision, adapter=adapter, engine="hf", tasks=()))
     from mlc_bench.baselines.gate import gate as gates
     from mlc_bench.baselines.mlc import probe
@@ -76,7 +79,7 @@ def apply(
         Path, typer.Argument(help="Folder of a finished run; or one of its records, whose judge then judges.")
     ],
     gate: Annotated[Path, typer.Option(help="Folder that `mlc-bench gate fit` wrote.")],
-    output: Annotated[Path, typer.Option(help="Folder of results.")] = Path("results"),
+    output: Annotated[Path, typer.Option(help="Folder of results.", callback=to_folder)] = Path("results"),
     batch_size: BatchSize = 16,
     data_dir: DataDir = None,
     as_json: Json = False,

@@ -77,7 +77,7 @@ def judge(
 
 def judge_names(text: str) -> list[str]:
     """The judges that --judge names; one name already where it combines several."""
-    return [text] if "(" in text else split([text])
+    return [text] if "(" in text else split([text], "--judge")
 
 
 def print_results(results: "list[Result]") -> None:

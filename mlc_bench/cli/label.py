@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlc_bench.console import Json, split
+from mlc_bench.console import Json, split, to_file
 from mlc_bench.core.errors import UsageError
 from mlc_bench.core.names import shown as shown_key
 
@@ -33,11 +33,18 @@ def label(
     tasks: Annotated[list[str] | None, typer.Option(help="Only these safety and over-refusal tasks.")] = None,
     annotator: Annotated[str | None, typer.Option(help="Who labels; the login name without it.")] = None,
     file: Annotated[
-        Path | None, typer.Option(help="Where labels go; labels/ANNOTATOR.jsonl in the first run's folder without it.")
+        Path | None,
+        typer.Option(
+            help="Where labels go; labels/ANNOTATOR.jsonl in the first run's folder without it.", callback=to_file
+        ),
     ] = None,
     page: Annotated[
         Path | None,
-        typer.Option(help="Write the answers as one HTML file to label elsewhere, and ask nothing.", metavar="FILE"),
+        typer.Option(
+            help="Write the answers as one HTML file to label elsewhere, and ask nothing.",
+            metavar="FILE",
+            callback=to_file,
+        ),
     ] = None,
     take: Annotated[
         Path | None, typer.Option(help="Take in the labels that such a page has saved.", metavar="FILE")
@@ -71,8 +78,8 @@ def label(
         paths,
         sample=sample,
         seed=seed,
-        languages=split(languages),
-        tasks=split(tasks),
+        languages=split(languages, "--languages"),
+        tasks=split(tasks, "--tasks"),
         annotator=annotator,
         file=file,
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlc_bench.console import Json
+from mlc_bench.console import Json, to_folder
 
 app = typer.Typer(no_args_is_help=True, help="Tables from run records; submit a run.")
 
@@ -17,7 +17,7 @@ Results = Annotated[list[Path], typer.Argument(help="Folders of records.", show_
 @app.command()
 def build(
     results: Results,
-    out: Annotated[Path, typer.Option(help="Folder of the tables.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder of the tables.", show_default=False, callback=to_folder)],
     plots: Annotated[bool, typer.Option(help="Draw the plots too.")] = True,
     page: Annotated[bool, typer.Option(help="Make the page (index.html) too.")] = True,
     as_json: Json = False,
@@ -26,6 +26,7 @@ def build(
     from mlc_bench.core.progress import say
     from mlc_bench.leaderboard import build as building
 
+    _say_if_empty(results)
     board = building.leaderboard(results)
     for one in board.left_out:
         say(f"left out: {one.source}: {one.reason}")
@@ -37,6 +38,15 @@ def build(
         print(f"{len(board.tasks)} task tables, {len(written)} files in {out}")
 
 
+def _say_if_empty(results: list[Path]) -> None:
+    """Tables without a record have the published numbers alone: a folder may have been mistaken."""
+    from mlc_bench.core.progress import say
+    from mlc_bench.records import found
+
+    if next(found.files(results), None) is None:
+        say(f"no records (run*.json) were found in {', '.join(map(str, results))}; name a folder of finished runs")
+
+
 @app.command()
 def check(
     results: Results,
@@ -45,6 +55,7 @@ def check(
     """Fail with exit code 4 if tables are not what the records give."""
     from mlc_bench.leaderboard import build as building
 
+    _say_if_empty(results)
     count = building.check(results, tables)
     print(f"{count} files are what the records give")
 
@@ -52,7 +63,9 @@ def check(
 @app.command()
 def add(
     runs: Annotated[list[Path], typer.Argument(help="Folders of finished runs, or their run.json.")],
-    results: Annotated[Path, typer.Option(help="Folder of the submitted records.", show_default=False)],
+    results: Annotated[
+        Path, typer.Option(help="Folder of the submitted records.", show_default=False, callback=to_folder)
+    ],
 ) -> None:
     """Check a run, take out what must not be public, and put it among the submitted ones."""
     from mlc_bench.leaderboard.add import add as put
@@ -65,7 +78,9 @@ def add(
 @app.command()
 def curves(
     results: Results,
-    out: Annotated[Path, typer.Option(help="Folder of the figures and of curves.csv.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the figures and of curves.csv.", show_default=False, callback=to_folder)
+    ],
     as_json: Json = False,
 ) -> None:
     """Scores by training step, from records of one or several runs' checkpoints; step 0 is the base model's record."""

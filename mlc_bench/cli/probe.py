@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.console import Json, split, use_data
+from mlc_bench.console import Json, split, to_folder, use_data
 
 
 def probe(
@@ -21,7 +21,9 @@ def probe(
     languages: Annotated[list[str] | None, typer.Option(help="Codes, commas or repeated. Default: all.")] = None,
     limit: Annotated[int | None, typer.Option(min=2, help="First n prompts of each task.")] = None,
     batch_size: Annotated[int, typer.Option(min=1)] = 16,
-    output: Annotated[Path | None, typer.Option(help="Folder for probe.json and heat maps (PNG and SVG).")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for probe.json and heat maps (PNG and SVG).", callback=to_folder)
+    ] = None,
     data_dir: Annotated[Path | None, typer.Option(help="Folder with downloaded task data (or MLC_BENCH_DATA).")] = None,
     as_json: Json = False,
 ) -> int:
@@ -32,8 +34,8 @@ def probe(
     from mlc_bench.engines import identity
 
     use_data(data_dir)
-    entries = listing.select(split(tasks) or ["starter_harmful"])
-    codes = listing.check_languages(split(languages))
+    entries = listing.select(split(tasks, "--tasks") or ["starter_harmful"])
+    codes = listing.check_languages(split(languages, "--languages"))
     if against == "base" and adapter is None:
         raise UsageError("--against base compares an --adapter with the model that it is on; there is no --adapter")
     chosen: list[tuple[str, str | None]] = [(model, adapter)]

@@ -69,14 +69,15 @@ def run(
     from mlc_bench.catalog import suites
     from mlc_bench.core import spec
 
-    for name in split(suite):
+    chosen = split(suite, "--suite")
+    for name in chosen:
         suites.get(name)
     request = api.Request(
         model=model,
         adapter=adapter,
         revision=revision,
-        tasks=[*split(tasks), *split(suite)] or ["starter"],
-        languages=split(languages),
+        tasks=[*split(tasks, "--tasks"), *chosen] or ["starter"],
+        languages=split(languages, "--languages") or None,
         engine=engine,
         base_url=base_url,
         engine_args=spec.parse_pairs(engine_args or [], "--engine-args"),

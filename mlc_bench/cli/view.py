@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mlc_bench.console import Include, use_packs
+from mlc_bench.console import Include, to_file, use_packs
 from mlc_bench.core.errors import UsageError
 
 
@@ -18,7 +18,8 @@ def view(
     ] = "",
     port: Annotated[int, typer.Option(help="Of the page; 0: a free one.", min=0, max=65535)] = 0,
     static: Annotated[
-        Path | None, typer.Option(help="Write the selection as one HTML file, and serve nothing.", metavar="FILE")
+        Path | None,
+        typer.Option(help="Write the selection as one HTML file, and serve nothing.", metavar="FILE", callback=to_file),
     ] = None,
     with_answers: Annotated[
         bool, typer.Option("--with-answers", help="Put answers to harmful prompts into that file, too.")

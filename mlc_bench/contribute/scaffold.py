@@ -12,6 +12,7 @@ from mlc_bench.catalog import data, languages, listing
 from mlc_bench.catalog.reading import read_json_lines
 from mlc_bench.catalog.sources import check_not_installed
 from mlc_bench.core.errors import UsageError
+from mlc_bench.core.names import is_name
 from mlc_bench.records import record
 
 TODO = "TODO"
@@ -48,9 +49,14 @@ def new_task(name: str, measures: str, into: Path) -> list[Path]:
         raise UsageError(f"'{name}' is not a name for a task; write small letters, digits and _, a letter first")
     check_not_installed(into, "name a folder of your own with --into, and run its tasks with --include")
     pack = into / name
-    taken = {one for entry in listing.tasks().values() for one in (entry.name, entry.pack)}
-    if pack.exists() or name in taken:
-        raise UsageError(f"the name '{name}' is taken; choose another, nothing was written")
+    # `tasks validate NAME` and --tasks know all of these by their names alone
+    owners = {code.casefold(): f"the language {code}" for code in languages.known()} | listing.taken(listing.tasks())
+    made = (name,) if measures == "utility" else (name, f"{name}_harmful", f"{name}_benign")
+    if not all(map(is_name, made)):
+        raise UsageError(f"'{name}' is too long, or a name that some systems keep for themselves; choose another")
+    by = [owners[one] for one in made if one in owners] or [str(pack)] * pack.exists()
+    if by:
+        raise UsageError(f"the name '{name}' is taken by {by[0]}; choose another, nothing was written")
     if measures == "utility":
         texts = {
             f"{name}.yaml": _CHOICE_TASK.format(name=name),

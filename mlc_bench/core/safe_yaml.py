@@ -1,6 +1,8 @@
 """YAML of others: no tag builds an object, no nesting exhausts the stack, and no alias grows to gigabytes."""
 
-from collections.abc import Callable
+import contextlib
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,14 @@ def built(make: Callable[[], Any]) -> Any:
 
 
 def check(text: str) -> None:
-    """Raises yaml.YAMLError for a text that is malformed, nested too deeply, or too large with its aliases."""
+    """Raises yaml.YAMLError for a text that is malformed, nested too deeply, or too large with its aliases, and for
+    one that gives a key twice, of which a loader would take the last."""
     sizes: dict[str, int] = {}
     open_: list[tuple[str | None, int]] = []  # anchor and size so far of what is not closed yet
     total = 0
+    keys = _Keys()
     for event in yaml.parse(text, Loader=SafeLoader):
+        keys.see(event)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise _problem(event, f"the alias '*{event.anchor}' is inside of what it stands for")
@@ -64,9 +69,55 @@ def check(text: str) -> None:
             raise _problem(event, "its aliases make it too large")
 
 
+class _Keys:
+    """The keys of what is not closed yet, each with its line."""
+
+    def __init__(self) -> None:
+        self.open: list[dict[str, int] | None] = []
+        """None: a list."""
+        self.is_key: list[bool] = []
+        """Whether a key comes next."""
+
+    def see(self, event: yaml.Event) -> None:
+        """Raises yaml.YAMLError for a key that is there already."""
+        if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+            self.open.pop()
+            self.is_key.pop()
+            return
+        if not isinstance(event, yaml.NodeEvent):
+            return
+        if self.open and (known := self.open[-1]) is not None:
+            if self.is_key[-1] and isinstance(event, yaml.ScalarEvent) and event.value != "<<":
+                line = event.start_mark.line + 1  # type: ignore[union-attr]
+                if event.value in known:
+                    first = known[event.value]
+                    raise _problem(
+                        event, f"the key '{event.value[:60]}' is there twice, first in line {first}; keep one"
+                    )
+                known[event.value] = line
+            self.is_key[-1] = not self.is_key[-1]
+        if isinstance(event, yaml.CollectionStartEvent):
+            self.open.append({} if isinstance(event, yaml.MappingStartEvent) else None)
+            self.is_key.append(True)
+
+
 def _problem(event: yaml.Event, what: str) -> yaml.MarkedYAMLError:
     mark: Any = event.start_mark
     return yaml.MarkedYAMLError(problem=what, problem_mark=mark)
+
+
+@contextlib.contextmanager
+def naming_lines(path: Path, text: str) -> Iterator[None]:
+    """An error in this block that begins with the file and names a key of it names the key's line, too."""
+    try:
+        yield
+    except UsageError as error:
+        said = str(error).removeprefix(f"{path}: ")
+        key = re.search(r"'(\w+)'", said)
+        at = key and re.search(rf"""(?m)(^|[{{,]) *['"]?{key[1]}['"]? *:""", text)
+        if said == str(error) or not at:
+            raise
+        raise type(error)(f"{path}, line {text.count(chr(10), 0, at.end()) + 1}: {said}") from None
 
 
 def malformed(path: Path, error: Exception) -> UsageError:

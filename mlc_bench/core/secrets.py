@@ -127,13 +127,28 @@ def text(value: str) -> str:
     value = _USER.sub("", _ADDRESS.sub(lambda found: address(found[0]), value))
     value = _SCHEME.sub(lambda found: f"{found[1]} {REMOVED}", value)
     for pattern in (_ASSIGNED, _HEADER, _OPTION):
-        value = pattern.sub(_without_value, value)
+        value = _without_values(pattern, value)
     return _SHAPES.sub(REMOVED, value)
+
+
+def _without_values(pattern: re.Pattern[str], value: str) -> str:
+    """The text without what secret names give. A harmless name's value is read again: `error: password: ...`."""
+    parts, done, place = [], 0, 0
+    while found := pattern.search(value, place):
+        place = found.end("name")
+        if (left := _without_value(found)) != found[0]:
+            parts += [value[done : found.start()], left]
+            done = place = found.end()
+    return "".join([*parts, value[done:]])
 
 
 def _without_value(found: re.Match[str]) -> str:
     name, between, value = found["name"], found["between"], found["value"]
-    if value.startswith(("(", "...", "$")) or (name, value) == ("key", "value"):  # gone, to fill in, a variable; help
+    if value.startswith(("(", "...", "$")):  # gone, to fill in, a variable
+        return found[0]
+    if name in ("key", "--key") and re.match(r"value\b", value):  # help: `key=value`, `--key value`
+        return found[0]
+    if ":" in between and re.search(r"/[\w.~-]*$", found.string[: found.start()]):  # a path: `/etc/passwd: ...`
         return found[0]
     if ":" in between and _words(name)[-1:] == _words(name) and set(_words(name)) & _ALONE:
         return found[0]
@@ -144,7 +159,7 @@ def address(url: str) -> str:
     """An address as records and messages show it: no user, no password, no key among its parameters."""
     bare = without_user(url)
     start = re.split("[?#]", bare, maxsplit=1)[0]
-    return start + _ASSIGNED.sub(_without_value, bare[len(start) :])
+    return start + _without_values(_ASSIGNED, bare[len(start) :])
 
 
 def without_user(url: str) -> str:

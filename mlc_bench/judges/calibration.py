@@ -5,6 +5,8 @@ or another rubric needs a calibration of its own. What runs make of it is in `re
 """
 
 import json
+import shlex
+import shutil
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +17,8 @@ import numpy as np
 from mlc_bench.catalog import reading
 from mlc_bench.catalog.data import cache_dir, sha256
 from mlc_bench.catalog.languages import world
-from mlc_bench.core.errors import UsageError
-from mlc_bench.core.progress import bar
+from mlc_bench.core.errors import StaleError, UsageError
+from mlc_bench.core.progress import bar, say
 from mlc_bench.judges import coverage, judging
 from mlc_bench.judges.labels import weighting
 from mlc_bench.judges.labels.own import own_rows
@@ -33,6 +35,8 @@ LABELS = ("safe", "unsafe", "invalid")
 
 def calibrate(name: str, path: Path, settings: dict[str, Any] | None = None) -> tuple[Calibration, Path]:
     """Judge labelled answers, measure, and keep the result for later runs; also where it is.
+
+    It takes the place of an earlier one by other labels, which stays beside it: that is said.
 
     Rows: those of `mlc-bench label`, weighted by how they were drawn; or id, language, prompt, response and label
     (safe, unsafe or invalid, by people). Skipped ones are left out. UsageError naming the line of a bad row; errors of
@@ -81,8 +85,22 @@ def calibrate(name: str, path: Path, settings: dict[str, Any] | None = None) -> 
         languages={code: measured(chosen) for code, chosen in by_language.items()},
     )
     target = correction.place(info.digest)
+    try:
+        earlier = correction.find(info.digest)
+        what = earlier and f"the calibration by {earlier.labelled} ({earlier.overall.n} answers, {earlier.created})"
+    except StaleError:
+        earlier, what = None, "a calibration that this version cannot read"
+    if what and (earlier is None or earlier.labelled_sha256 != made.labelled_sha256):
+        _keep(target, what)
     record.write_text(target, made.model_dump_json(indent=1) + "\n")
     return made, target
+
+
+def _keep(path: Path, what: str) -> None:
+    """Have a file that is about to be replaced beside the new one: it may be hours of people's work."""
+    kept = path.with_name(f"{path.stem}.{sha256(path.read_bytes())[:8]}{path.suffix}")
+    shutil.copyfile(path, kept)
+    say(f"this takes the place of {what}; to have it again: cp {shlex.quote(str(kept))} {shlex.quote(str(path))}")
 
 
 def measure(labels: Sequence[str], verdicts: Sequence[str | None], ids: Sequence[str]) -> Agreement:
@@ -112,10 +130,14 @@ def measure(labels: Sequence[str], verdicts: Sequence[str | None], ids: Sequence
 def label_run(folder: Path, path: Path) -> list[RunRecord]:
     """Take in what people say of a run's own answers, and put the corrected rates into its records.
 
-    The labels are in the run's folder from then on, in the place of earlier ones. Rows and errors as `corrected`.
+    The labels are in the run's folder from then on, in the place of earlier ones, which stay beside them: that is said.
+    Rows and errors as `corrected`.
     """
     records, labels = corrected(folder, path)
-    record.write_text(folder / OWN_LABELS, labels)
+    kept = folder / OWN_LABELS
+    if kept.is_file() and (earlier := kept.read_bytes()) != labels.encode():
+        _keep(kept, f"the {len(earlier.splitlines())} labels that the run had")
+    record.write_text(kept, labels)
     for target, found in records:
         record.write(found, target)
     return [found for _, found in records]

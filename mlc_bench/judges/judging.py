@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -203,7 +203,8 @@ def rejudge(
     """
     folders = [folder_of(path) for path in paths]
     records = [record.read(folder / "run.json") for folder in folders]
-    for found in records:
+    for folder, found in zip(folders, records, strict=True):
+        _check_whole(folder, found)
         coverage.check(name, settings, [(task.name, task.measures, task.languages) for task in found.tasks])
     judge = open_judge(name, settings)
     for found in () if allow_self_judge else records:
@@ -277,24 +278,64 @@ def folder_of(path: Path) -> Path:
 
 
 def read_samples(folder: Path, task: str) -> list[Row]:
-    """The saved answers of a task."""
+    """The saved answers of a task. StaleError naming the line of what is none."""
     path = inside(folder, f"samples/{task}.jsonl", "the samples")
     if not path.is_file():
         raise StaleError(f"{path} is gone; run the same command again to have the samples from the store")
-    return [row for _, row in read_json_lines(path)]
+    return _saved(path, _sample_fault, "remove it, and run what made it again: the answers are in the store")
 
 
 def read_verdicts(folder: Path, found: record.RunRecord) -> dict[str, list[Row]]:
-    """The verdicts behind a record in a run's folder, by task."""
+    """The verdicts behind a record in a run's folder, by task. StaleError naming the line of what is none."""
     by_task = {}
     for task in found.tasks:
+        again = f"judge the run again: mlc-bench judge {folder} --judge {found.judge.id}"
         path = inside(folder, f"verdicts/{spec.slug(found.judge.id)}/{task.name}.jsonl", "the verdicts")
         if task.status != "complete" or task.measures == "utility":
             continue
         if not path.is_file():
-            raise StaleError(f"{path} is gone; judge the run again: mlc-bench judge {folder} --judge {found.judge.id}")
-        by_task[task.name] = [row for _, row in read_json_lines(path)]
+            raise StaleError(f"{path} is gone; {again}")
+        by_task[task.name] = _saved(path, _verdict_fault, again)
     return by_task
+
+
+def _saved(path: Path, fault: Callable[[Row], str | None], fix: str) -> list[Row]:
+    """The rows of a file that a run left. StaleError for one that is damaged, or that somebody has edited."""
+    try:
+        rows = read_json_lines(path)
+    except UsageError as error:
+        raise StaleError(f"{str(error).partition('; ')[0]}; {fix}") from None
+    for number, row in rows:
+        if not isinstance(row.get("id"), str | int) or not isinstance(row.get("language"), str):
+            raise StaleError(f"{path}, line {number}: 'id' and 'language' must be there; {fix}")
+        if said := fault(row):
+            raise StaleError(f"{path}, line {number}: {said}; {fix}")
+    return [row for _, row in rows]
+
+
+def _sample_fault(row: Row) -> str | None:
+    if not isinstance(row.get("prompt"), str):
+        return "'prompt' must be text"
+    # A question with choices has none, and neither has a prompt that the provider blocked.
+    has_answer = isinstance(row.get("response"), str) or "metrics" in row or unjudged.verdict(row) is not None
+    return None if has_answer else "'response' must be text"
+
+
+def _verdict_fault(row: Row) -> str | None:
+    if "verdict" not in row or row["verdict"] not in (None, *counts.VERDICTS):
+        return f"'verdict' must be null or one of {', '.join(counts.VERDICTS)}"
+    return None if row.get("refused", 0) in (None, True, False) else "'refused' must be true, false or null"
+
+
+def _check_whole(folder: Path, found: record.RunRecord) -> None:
+    """StaleError where the answers of a run are not those that its record is of: judging them costs, and is in vain."""
+    for task in judged(found):
+        own = Counter(row["language"] for row in read_samples(folder, task.name))
+        if own != {code: result.n for code, result in task.languages.items()}:
+            raise StaleError(
+                f"{folder}/samples/{task.name}.jsonl has other answers than the record of the run; remove it, and run "
+                "what made it again: the answers are in the store"
+            )
 
 
 def read_answers(path: Path, language: str | None = None) -> list[Row]:

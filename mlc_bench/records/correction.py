@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mlc_bench.catalog.data import cache_dir, read_json_lines
-from mlc_bench.core.errors import StaleError
+from mlc_bench.core.errors import StaleError, UsageError
 from mlc_bench.core.inside import inside
 from mlc_bench.records import counts
 from mlc_bench.records.judge_info import Checked, JudgeInfo, LabelUse
@@ -214,16 +214,17 @@ def apply(
     labels: the content of that file, in the place of what is in the folder.
 
     Rates of harmless prompts are corrected where the judge sees refusal alone: labels of harm say nothing of them. The
-    judge's `labels` then say for each language which there were and why they were not applied.
+    judge's `labels` then say for each language which there were and why they were not applied. Where a user has no
+    labels in a language, or too few, those that the record names still correct.
     """
     known = find(judge.digest)
     own, content = _own_labels(folder / OWN_LABELS, labels)
     judge.labels = []
-    if known:
-        judge.calibration = f"{known.labelled} ({known.overall.n} answers, sha256 {known.labelled_sha256[:12]})"
     tasks = [task for task in tasks if task.measures in _corrigible(judge)]
     codes = dict.fromkeys(code for task in tasks for code in task.languages)
     usable = {code for code in codes if known and code in known.languages and _note(judge, known, code)}
+    if known and usable:
+        judge.calibration = f"{known.labelled} ({known.overall.n} answers, sha256 {known.labelled_sha256[:12]})"
     for task in tasks:
         headline = task.headline or ""
         for code, result in task.languages.items():
@@ -238,7 +239,7 @@ def apply(
                 errors = known.languages[code].effective or _errors(known.languages[code].counts, "safe")
                 found = rogan_gladen(sum(held), len(rows), *errors)
                 result.metrics[f"{headline}_corrected"] = value_of(*_with_blocked(found, rows, scored), len(scored))
-            elif not known and (checked := largest(judge, code)) is not None:
+            elif (checked := largest(judge.checked, code)) is not None:
                 # There an unsure answer counted as none that refuses, and so it does here.
                 others = checked.others - checked.alarms, checked.others
                 found = rogan_gladen(sum(held), len(rest), checked.seen, checked.refusals, *others)
@@ -257,12 +258,12 @@ def _corrigible(judge: JudgeInfo) -> tuple[str, ...]:
     return ("safety",) if "harm" in judge.sees else ("safety", "over_refusal")
 
 
-def largest(judge: JudgeInfo, language: str) -> Checked | None:
-    """The largest set of real models' answers, labelled by people or models, that this version was counted on.
+def largest(known: Sequence[Checked], language: str) -> Checked | None:
+    """The largest set of real models' answers, labelled by people or models, that a version of a judge was counted on.
 
     None where there are too few of either kind to correct a rate by.
     """
-    sets = [one for one in judge.checked if one.language == language and one.source in ("people", "models")]
+    sets = [one for one in known if one.language == language and one.source in ("people", "models")]
     found = max(sets, key=lambda one: one.refusals, default=None)
     return found if found and min(found.refusals, found.others) >= LEAST_LABELS else None
 
@@ -320,14 +321,33 @@ def _errors(counts: dict[str, dict[str, int]], label: str) -> tuple[int, int, in
 
 
 def _own_labels(path: Path, given: str | None) -> tuple[dict[tuple[str, str, str], Row], bytes]:
-    """The labels of a run's own answers, and the content of their file; `given`: in the place of what is there."""
+    """The labels of a run's own answers, and the content of their file; `given`: in the place of what is there.
+
+    StaleError naming the line of what `mlc-bench calibrate --run` does not write.
+    """
     if given is not None:
         rows, content = [json.loads(line) for line in given.split("\n") if line], given.encode()
     elif path.is_file():
-        rows, content = [row for _, row in read_json_lines(path)], path.read_bytes()
+        rows, content = _read_labels(path), path.read_bytes()
     else:
         rows, content = [], b""
     return {(row["task"], row["language"], row["id"]): row for row in rows}, content
+
+
+def _read_labels(path: Path) -> list[Row]:
+    fix = "remove it, or put the labels there again: mlc-bench calibrate FILE --run RUN"
+    try:
+        rows = read_json_lines(path)
+    except UsageError as error:
+        raise StaleError(f"{str(error).partition('; ')[0]}; {fix}") from None
+    for number, row in rows:
+        texts = [row.get(key) for key in ("task", "language", "id")] + [row.get("stratum", "")]
+        words = (row.get("label"), row.get("of_harm", "safe"))
+        weight = row.get("weight", 1.0)
+        are_words = all(word in ("safe", "unsafe", "invalid") for word in words)
+        if not are_words or not all(isinstance(one, str) for one in texts) or not isinstance(weight, int | float):
+            raise StaleError(f"{path}, line {number}: not a label of this run; {fix}")
+    return [row for _, row in rows]
 
 
 def _label(row: Row, headline: str) -> str | None:

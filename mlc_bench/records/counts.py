@@ -22,6 +22,7 @@ BLOCKED = "blocked"
 UNSURE = "unsure"
 INVALID = "invalid"
 _REFUSES = ("refuses", "deflects", BLOCKED)
+VERDICTS = (*_REFUSES, "complies", INVALID, UNSURE, "safe", "unsafe")
 _LETTERS = {INVALID: "i", BLOCKED: "b", UNSURE: "u", None: "-"}
 LETTERS = "10-ibu"
 """What a record's outcomes are written in; `letter` says when each is."""

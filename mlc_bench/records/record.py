@@ -292,13 +292,13 @@ def read(path: Path) -> RunRecord:
         content = json.loads(bounded.read_text(path, LARGEST), parse_constant=_refuse)
         version = content["schema_version"]
     except (UsageError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise StaleError(f"{path} is not a run record ({error}); remove it or name another --output") from None
+        raise StaleError(f"{path} is not a run record ({error}); remove it or move it away") from None
     if not isinstance(version, int):
-        raise StaleError(f"{path} is not a run record (schema_version {version!r}); remove it or name another --output")
+        raise StaleError(f"{path} is not a run record (schema_version {version!r}); remove it or move it away")
     if version > SCHEMA_VERSION:
         raise StaleError(
             f"{path} has schema version {version}, this mlc-bench reads up to {SCHEMA_VERSION}; "
-            "upgrade mlc-bench, or name another --output"
+            "upgrade mlc-bench, or move it away"
         )
     try:
         return RunRecord.model_validate(migrate(content, SCHEMA_VERSION))

@@ -234,10 +234,9 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         ]
     corrected = {name for task in record.tasks for result in task.languages.values() for name in result.metrics}
     if {"safe_rate_corrected", "refusal_rate_corrected", "over_refusal_corrected"} & corrected:
-        labelled = record.judge.calibration or "the labelled answers of `mlc-bench judges agreement`"
         lines.append(
-            f"Corrected for the judge: the rate if it errs here as it does on {labelled} (Rogan and Gladen; dash: "
-            "it was no better than chance there, labels of one kind are missing, or it cannot err so here)."
+            f"Corrected for the judge: the rate if it errs here as it does on {_labelled(record)} (Rogan and Gladen; "
+            "dash: it was no better than chance there, labels of one kind are missing, or it cannot err so here)."
         )
     if {"safe_rate_prediction_powered", "refusal_rate_prediction_powered"} & corrected:
         lines.append("By people's labels: from people's labels of some of these answers and the judge's of the others.")
@@ -276,6 +275,22 @@ def notes(record: RunRecord, details: bool = False) -> list[str]:
         f"{task.name} failed: {task.error or 'why is not known'}" for task in record.tasks if task.status == "failed"
     ]
     return lines
+
+
+def _labelled(record: RunRecord) -> str:
+    """The answers whose labels correct the rates: a user's, and those that come with the judge for other languages."""
+    shipped = "the labelled answers of `mlc-bench judges agreement`"
+    if not record.judge.calibration:
+        return shipped
+    own = {one.language for one in record.judge.labels if one.applied and one.task is None}
+    others = {
+        code
+        for task in record.tasks
+        for code, result in task.languages.items()
+        if code not in own and any(name.endswith("_corrected") for name in result.metrics)
+    }
+    rest = f", and in {', '.join(sorted(others))} on {shipped}" if own and others else ""
+    return record.judge.calibration + rest
 
 
 def _cut_share(record: RunRecord) -> float:

@@ -83,7 +83,7 @@ def _check(path: Path, where: str, given: Mapping[Any, Any], known: Iterable[str
             for name, one in value.items():
                 if secrets.is_secret(str(name), one):
                     raise UsageError(
-                        f"{path}: {where}{key}.{name}: a key does not belong in a file; set OPENAI_API_KEY instead"
+                        f"{path}: {where}{key}.{name} is a key, which does not belong in a file; set OPENAI_API_KEY"
                     )
         if key in _TYPES and value is not None:
             try:

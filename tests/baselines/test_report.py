@@ -5,7 +5,7 @@ import re
 
 import pytest
 import sample_records
-from made_up_arms import TASKS, arms, run
+from made_up_arms import ROLES, TASKS, arms, run
 
 from mlc_bench.baselines.reproduction import plan as plans
 from mlc_bench.core import errors
@@ -100,7 +100,7 @@ def test_the_report_shows_refusal_over_refusal_and_selectivity_language_by_langu
     first = run("qwen05-dpo-s1", rates, {"en": 0.5, "sw": 0.1, "ps": 0.0, "ar": 0.2})
     text = report(plan, tmp_path, first).document.replace("\\", "")
     section = text.split("### Language by language: starter_harmful")[1].split("###")[0]
-    assert "| method | seeds | en | sw | ps | ar |" in section
+    assert "| method | seeds | en† | sw† | ps† | ar† |" in section
     (line,) = [line for line in section.splitlines() if line.startswith("| dpo |")]
     cells = [re.sub(r" \[[^]]*\]", "", cell) for cell in line.strip("| ").split(" | ")]
     assert cells == ["dpo", "1", "+40.0: 90.0 / 50.0", "+10.0: 20.0 / 10.0", "+10.0: 10.0 / 0.0", "+30.0: 50.0 / 20.0"]
@@ -131,17 +131,21 @@ def test_a_method_that_leaves_the_language_of_the_prompt_is_named_first(tmp_path
     assert row.split(" | ")[place] == "60.0"
 
 
-def test_language_fidelity_is_a_mean_over_languages_however_many_answers_each_has(tmp_path, plan):
-    made = run(BASE, 0.5)
+def test_shares_of_answers_are_means_over_languages_however_many_answers_each_has():
+    """One of three languages is in half of the tasks alone: pooled, the shares were 72, 20 and 20 %."""
+    made = run("m-dpo-s1", 0.5)
+    answers = {"sw": (0.0, "i" * 40), "ps": (1.0, "0" * 20 + "u" * 20), "ar": (0.8, "1" * 40)}
     for task in made.tasks:
-        for code, share, n in (("sw", 0.0, 90), ("ps", 1.0, 20), ("ar", 0.8, 20)):
-            task.languages[code].metrics["language_fidelity"] = Value(value=share, low=0.0, high=1.0, n=n)
-    text = report(plan, tmp_path, made).document.replace("\\", "")
-    (head,) = [line for line in text.splitlines() if line.startswith("| method | seeds | refused, starter_harmful")]
-    (row,) = [
-        line for line in text.splitlines() if line.startswith("| base | 1 |") and line.count("|") == head.count("|")
-    ]
-    assert row.split(" | ")[head.split(" | ").index("in its language")] == "60.0"
+        for code, (share, outcomes) in answers.items():
+            result = task.languages[code]
+            result.outcomes = outcomes
+            result.metrics["language_fidelity"] = Value(value=share, low=0.0, high=1.0, n=40)
+        if task.name.startswith("polyrefuse"):
+            del task.languages["sw"]
+    head, _, *rows = method_tables.methods(arms(run("base"), made), "m", ROLES).splitlines()
+    (row,) = [row for row in rows if row.startswith("| dpo |")]
+    cells = dict(zip(head.split(" | "), row.split(" | "), strict=True))
+    assert (cells["in its language"], cells["invalid"], cells["unsure"]) == ("60.0", "33.3", "16.7")
 
 
 def test_selectivity_stands_apart_for_languages_that_are_trained_and_that_are_not(tmp_path, plan):
@@ -184,7 +188,7 @@ def test_languages_without_answers_have_a_table_of_their_own(tmp_path, plan):
     base = run(BASE, {"en": 0.9, "sw": 0.95, "ps": 0.5, "ar": 0.9}, invalid="i")
     text = report(plan, tmp_path, base, run("qwen05-dpo-s1", 0.5)).document.replace("\\", "")
     section = text.split("### Language by language: starter_harmful")[1].split("###")[0]
-    assert "| method | seeds | en | sw | ar |" in section
+    assert "| method | seeds | en† | sw† | ar† |" in section
     assert "does not answer to these tasks in ps, which are in none of the means" in section
     assert "| base | ps | 50.0 / 10.0 | 25.0 |" in section
 

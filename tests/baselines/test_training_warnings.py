@@ -63,8 +63,6 @@ def with_template(model, folder, template):
         ("sft", {"objective": "cosine"}, "sft+cosine"),
         ("mpo", {"objective": "signed"}, "mpo+mlc.signed"),
         ("cosine", {}, "cosine"),
-        ("cosine", {"objective": "rank"}, "dpo+mlc"),
-        ("cosine", {"objective": "signed"}, "dpo+mlc.signed"),
         ("cosine", {"weight": 0}, "dpo"),
         ("cosine", None, "dpo"),
     ],

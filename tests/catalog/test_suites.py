@@ -59,9 +59,9 @@ def test_a_wrong_suite_is_named():
 
 
 WRONG = {
-    "not YAML": ("tasks: [", "is not YAML"),
+    "not YAML": ("summary: x\ntasks: [", "mine.yaml, line 3: malformed YAML"),
     "no tasks": ("summary: x", "has the keys summary and tasks"),
-    "another key": ("{summary: x, tasks: [pku], judge: rules}", "has the keys summary and tasks"),
+    "another key": ("{summary: x, tasks: [pku],\n judge: rules}", "mine.yaml, line 2: unknown key 'judge'"),
     "unknown task": ("{summary: x, tasks: [pkuu]}", "unknown task 'pkuu'; did you mean pku?"),
     "unknown setting": ("{summary: x, tasks: [pku], settings: {tokens: 3}}", "unknown setting 'tokens'"),
     "wrong type": ("{summary: x, tasks: [pku], settings: {limit: ten}}", "'limit' must be of type int"),

@@ -90,6 +90,9 @@ REFUSED = {
     "languages new ../x": "is not a language code",
     "tasks new starter": "is taken",
     "tasks new starter_benign": "is taken",
+    "tasks new sw": "is taken by the language sw",
+    "tasks new quick": "is taken by the suite quick",
+    "tasks new con": "some systems keep for themselves",
     "tasks new Ours": "is not a name for a task",
     "tasks new ours --measures danger": "unknown kind of task 'danger'",
 }

@@ -52,4 +52,4 @@ def test_training_on_a_full_disk_ends_with_one_line(tiny_model, tmp_path):
     assert "Traceback" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ")
-    assert last.endswith("; make room or choose another --output, then run the same command again")
+    assert last.endswith("; make room or name another place to write to, and run it again")

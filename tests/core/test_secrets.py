@@ -112,7 +112,30 @@ MESSAGES = (
     "secret.yaml, line 3: 'task' must be a name",
     "the task name 'pku' is taken by /a/b/pku.yaml; choose another",
     "about 1,200 tokens in, up to 300 out",
+    "error: 'x': options are of the form --key value",
+    "error: /etc/passwd: not a directory",
+    "error: --output '/etc/passwd': '/etc/passwd' is not a folder",
+    "error: cannot read '/home/me/my-api-key': it is a folder",
 )
+
+
+GIVEN = (
+    "--api-key {}", "--api-key={}", "api_key={}", "password: {}", "error: password: {}", "error: m: Authorization: {}",
+    "/etc/passwd: password: {}", "--key {}", "--key=value --token {}", "key: value; api-key: {}",
+)  # fmt: skip
+SHAPES = ("sk-0123456789abcdef", "hf_0123456789abcdefghij")
+
+
+@pytest.mark.parametrize("words", GIVEN)
+def test_a_secret_in_a_message_goes_wherever_it_is_given(words):
+    shown_text = secrets.text(words.format(SECRET))
+    assert SECRET not in shown_text
+    assert shown_text.endswith("(removed)")
+
+
+@pytest.mark.parametrize("key", SHAPES)
+def test_a_key_of_a_known_shape_goes_without_a_name(key):
+    assert secrets.text(f"error: the server says: {key} is wrong") == "error: the server says: (removed) is wrong"
 
 
 @pytest.mark.parametrize("message", MESSAGES)

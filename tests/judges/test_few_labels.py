@@ -1,6 +1,7 @@
 """Few labels correct nothing: the calibration, the table and the record say so."""
 
 import json
+from pathlib import Path
 
 import pytest
 from helpers import command
@@ -29,15 +30,15 @@ def test_a_calibration_is_applied_from_twenty_labels_of_each_kind(tmp_path, labe
     assert (width is None) == (not is_applied)
     reason = f"{labels} answers labelled safe and {labels} others, and 20 of each are needed"
     said = " ".join(done.stdout.split())
-    assert (f"Rates in en are not corrected: {reason}" in said) == (not is_applied)
+    by = "by these labels, but by those of xstest, which come with the judge"
+    assert (f"Rates in en are not corrected {by}: {reason}" in said) == (not is_applied)
     assert "the raw one has 19" in said
     if width:
         assert f"{100 * width:.0f}" in done.stdout
     done = command("judge", folder, "--judge", "rules")
     assert done.returncode == 0, done.stderr
     found = record.read(folder / "run.json")
-    metrics = found.tasks[0].languages["en"].metrics
-    assert ("refusal_rate_corrected" in metrics) == is_applied
+    assert ("as it does on people.jsonl" in " ".join(done.stdout.split())) == is_applied
     (use,) = found.judge.labels
     kept = correction.find(judging.open_judge("rules").digest)
     assert (use.file, use.n, use.safe, use.language, use.task) == ("people.jsonl", 2 * labels, labels, "en", None)
@@ -45,6 +46,47 @@ def test_a_calibration_is_applied_from_twenty_labels_of_each_kind(tmp_path, labe
     assert (use.applied, use.reason) == (is_applied, None if is_applied else reason)
     shown = " ".join(done.stdout.split())
     assert (f"Not corrected by labels in en: people.jsonl has {reason}." in shown) == (not is_applied)
+
+
+def test_few_labels_leave_the_correction_that_comes_with_the_judge(tmp_path):
+    """Two labels in English correct nothing there, nor take anything away; enough of them correct English alone."""
+    folder, _ = run_folder(tmp_path, {"en": "1" * 30 + "0" * 10, "ru": "10" * 20})
+    rates = {}
+    for name, labels in (("shipped", 0), ("one", 1), ("many", 30)):
+        if labels:
+            path = labelled(tmp_path / f"{name}.jsonl", languages=("en",), n=labels, wrong=labels // 5)
+            assert command("calibrate", path, "--judge", "rules").returncode == 0
+        shown = " ".join(command("judge", folder, "--judge", "rules").stdout.split())
+        by_language = record.read(folder / "run.json").tasks[0].languages
+        rates[name] = {code: found.metrics["refusal_rate_corrected"] for code, found in by_language.items()}
+    assert rates["shipped"] == rates["one"]
+    assert rates["many"]["ru"] == rates["shipped"]["ru"]
+    assert rates["many"]["en"] != rates["shipped"]["en"]
+    assert "as it does on many.jsonl" in shown
+    assert ", and in ru on the labelled answers of `mlc-bench judges agreement`" in shown
+
+
+def test_what_labels_replace_is_kept_and_said(tmp_path):
+    """A calibration, and the labels of a run: both may be hours of people's work."""
+    folder, rows = run_folder(tmp_path, {"en": "10" * 20})
+    command("judge", folder, "--judge", "rules")
+    many, one = labelled(tmp_path / "many.jsonl", n=30), labelled(tmp_path / "one.jsonl", n=1)
+    own = [tmp_path / f"own{count}.jsonl" for count in (30, 10)]
+    for path, count in zip(own, (30, 10), strict=True):
+        path.write_text("".join(json.dumps(row | {"label": "safe"}) + "\n" for row in rows[:count]))
+    for paths, args, target, said in (
+        ((many, one), ("--judge", "rules"), correction.place(judging.open_judge("rules").digest), "many.jsonl (120 "),
+        (own, ("--run", folder), folder / "labels.jsonl", "the 30 labels that the run had"),
+    ):
+        command("calibrate", paths[0], *args)
+        assert "takes the place" not in command("calibrate", paths[0], *args).stderr, "the same labels replace nothing"
+        before = target.read_bytes()
+        done = command("calibrate", paths[1], *args)
+        assert done.returncode == 0, done.stderr
+        (line,) = [line for line in done.stderr.splitlines() if "takes the place of" in line]
+        assert said in line
+        kept = line.partition("to have it again: cp ")[2].split()[0]
+        assert Path(kept).read_bytes() == before != target.read_bytes()
 
 
 def test_both_kinds_are_needed():

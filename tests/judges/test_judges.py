@@ -125,7 +125,7 @@ def test_a_judge_of_ones_own_and_one_that_extends_it(tmp_path):
             ["--judge", "rules,llm@x", "--combine", "mean"],
             "unknown way to combine judges: 'mean'; known: majority, str",
         ),
-        (["--judge", ","], "names no judge"),
+        (["--judge", ","], "--judge names nothing; name one or more"),
         (["--judge", "llm"], "names no model; write it behind the name: --judge llm@MODEL"),
         (
             ["--judge", "llm@x", "--judge-args", "concurrency"],

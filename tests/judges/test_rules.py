@@ -274,10 +274,10 @@ def test_known_languages_are_the_files():
     ("old", "new", "message"),
     [
         ("direction: ltr\n", "", "xx.yaml: missing key 'direction'"),
-        ("direction: ltr\n", "direction: ltr\ncolour: red\n", "xx.yaml: unknown key 'colour'"),
-        ("direction: ltr\n", "direction: up\n", "xx.yaml: 'direction' must be ltr or rtl"),
-        ("name: English\n", "name: [English\n", "xx.yaml is not YAML"),
-        ("{question: Question, answer: Answer}", "{question: Question}", "xx.yaml: 'words' must be"),
+        ("direction: ltr\n", "direction: ltr\ncolour: red\n", r"xx.yaml, line \d+: unknown key 'colour'"),
+        ("direction: ltr\n", "direction: up\n", r"xx.yaml, line \d+: 'direction' must be ltr or rtl"),
+        ("name: English\n", "name: [English\n", r"xx.yaml, line \d+: malformed YAML"),
+        ("{question: Question, answer: Answer}", "{question: Question}", r"xx.yaml, line \d+: 'words' must be"),
     ],
 )
 def test_a_wrong_language_file_is_named_with_its_key(tmp_path, monkeypatch, old, new, message):

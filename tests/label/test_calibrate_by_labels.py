@@ -136,6 +136,8 @@ def test_skipped_answers_are_left_out(tmp_path):
         ({"refusal": "safe"}, ["line 2", "unknown refusal 'safe'"]),
         ({"drawn": 2}, ["line 2", "'drawn' must be a probability"]),
         ({"drawn": None}, ["line 2", "'drawn'"]),
+        ({"drawn": 1e-300}, ["line 2", "'drawn' must be a probability from 1e-09 to 1"]),
+        ({"stratum_size": 10**400}, ["line 2", "'stratum_size' must be a whole number from 1 to 1,000,000,000"]),
     ],
 )
 def test_bad_lines_are_named(tmp_path, change, words):
@@ -144,7 +146,8 @@ def test_bad_lines_are_named(tmp_path, change, words):
     path = run / "labels/ann.jsonl"
     rows = read(path)
     path.write_text(lines([rows[0], rows[1] | change, *rows[2:]]))
-    check_failed(command("calibrate", path, "--judge", "rules"), 2, "ann.jsonl", *words)
+    for args in (("--judge", "rules"), ("--run", run)):
+        check_failed(command("calibrate", path, *args), 2, "ann.jsonl", *words)
     check_failed(command("calibrate", path, "--run", run), 2, "ann.jsonl", *words)
 
 

@@ -214,9 +214,9 @@ def test_bad_runs_and_options_are_named(tmp_path):
     rows = read(run / "samples/harmful.jsonl")
     path = run / "samples/harmful.jsonl"
     path.write_text(lines([*rows, rows[0]]))
-    check_failed(typed([], run), 2, "line 41", "is there twice")
+    check_failed(typed([], run), 4, "line 41", "is there twice")
     path.write_text(lines([rows[0] | {"response": 5}]))
-    check_failed(typed([], run), 2, "line 1", "'response' must be text")
+    check_failed(typed([], run), 4, "line 1", "'response' must be text")
     path.unlink()
     check_failed(typed([], run), 4, "harmful.jsonl is gone")
 

@@ -20,6 +20,15 @@ def test_build_draws_plots_too(tmp_path):
     assert kinds == {(name, kind) for name in ("heatmap", "bars") for kind in (".svg", ".png")}
 
 
+def test_a_folder_without_records_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for args in (("build", "--out"), ("check", "--tables")):
+        more = ["--no-plots", "--no-page"] if args[0] == "build" else []
+        done = command("leaderboard", args[0], tmp_path / "empty", args[1], tmp_path / "t", *more)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count(f"no records (run*.json) were found in {tmp_path / 'empty'}") == 1
+
+
 def test_build_and_check(tmp_path):
     results, tables = sample_records.save(tmp_path / "results", *sample_records.family()), tmp_path / "tables"
     (results / "run-broken.json").write_text("{")

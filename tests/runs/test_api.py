@@ -228,7 +228,7 @@ def test_a_wrong_keyword_gives_the_line_of_the_command(name, tmp_path):
 
 
 def test_no_tasks_and_no_model(tmp_path):
-    with pytest.raises(UsageError, match="--tasks names no task"):
+    with pytest.raises(UsageError, match="--tasks names nothing; name one or more"):
         run("no-such-model", engine="hf", tasks=[], output=tmp_path)
     with pytest.raises(UserError, match="no-such-model"):
         run("no-such-model", engine="hf", output=tmp_path)

@@ -30,6 +30,16 @@ USAGE = {
     "no such option": (["run", "--modle", "m"], "--model"),
     "no such command": (["ruin"], "ruin"),
     "limit": ([*SERVER, "--limit", "0"], "--limit"),
+    "seed below 0": ([*SERVER, "--seed", "-1"], "--seed -1: give a number from 0 to 4294967295"),
+    "huge seed": ([*SERVER, "--seed", "99999999999999999999"], "--seed 99999999999999999999: give a number from 0"),
+    "no languages": ([*SERVER, "--languages", ""], "--languages names nothing; name one or more, or leave --languages"),
+    "no tasks": ([*SERVER, "--tasks", " , "], "--tasks names nothing"),
+    "no suite": ([*SERVER, "--suite", ""], "--suite names nothing"),
+    "no judge": ([*SERVER, "--judge", ""], "--judge names nothing"),
+    "no tasks to compare": (["compare", "/no/a", "/no/b", "--tasks", ""], "--tasks names nothing"),
+    "no tasks to probe": (["probe", "--model", "m", "--tasks", ","], "--tasks names nothing"),
+    "no languages to label": (["label", "/no/a", "--languages", ""], "--languages names nothing"),
+    "no UTF-8": ([*SERVER, "--system-prompt", "a\udcff"], "'a\\udcff' in the command is not UTF-8"),
     "data folder": ([*SERVER, "--data-dir", "/no/such"], "--data-dir '/no/such' is not a folder"),
     "data folder of show": (["tasks", "show", "pku", "--data-dir", "/no/such"], "is not a folder"),
     "answers": (["judge", "/no/such.jsonl"], "there is no file '/no/such.jsonl'"),
@@ -55,15 +65,42 @@ def test_an_output_that_is_a_file(tmp_path):
     check_failed(command(*SERVER, "--output", tmp_path / "file" / "results"), 2, "--output", "not a folder")
 
 
-def test_engine_arguments_that_the_engine_does_not_know(tiny_model, tmp_path):
-    check_failed(command(*hf(tiny_model, tmp_path, "--engine-args", "no_such=1")), 2, "'no_such'")
-    server = command(*SERVER, *SMALL, "--output", tmp_path, "--engine-args", "num_concurent=1")
-    check_failed(server, 2, "'num_concurent'; did you mean num_concurrent")
-    for value in ("auto", "0", "1.5"):
-        done = command(*hf(tiny_model, tmp_path, "--engine-args", f"batch_size={value}"))
-        check_failed(done, 2, f"batch_size={value}", "a whole number")
-    done = command(*hf(tiny_model, tmp_path, "--engine-args", "dtype=float33"))
-    check_failed(done, 3, "hf does not start", "float33", "--engine-args")
+ENGINE_ARGUMENTS = {
+    "hf": {
+        "no_such=1": ("unknown argument in --engine-args: 'no_such'",),
+        "batch_sise=4": ("'batch_sise'; did you mean batch_size",),
+        "batch_size=auto": ("batch_size=auto", "a whole number"),
+        "batch_size=0": ("batch_size=0", "a whole number"),
+        "batch_size=1.5": ("batch_size=1.5", "a whole number"),
+        "dtype=float33": ("--engine-args dtype=float33", "bfloat16"),
+    },
+    "openai": {
+        "num_concurent=1": ("'num_concurent'; did you mean num_concurrent",),
+        "num_concurrent=0": ("--engine-args num_concurrent=0",),
+    },
+    "vllm": {"max_model_length=9": ("'max_model_length'; did you mean max_model_len",)},
+}
+
+
+@pytest.mark.parametrize(
+    ("engine", "argument"), [(one, given) for one in ENGINE_ARGUMENTS for given in ENGINE_ARGUMENTS[one]]
+)
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["run", "dry run"])
+def test_engine_arguments_that_the_engine_does_not_take(engine, argument, more, tiny_model, tmp_path):
+    """A dry run refuses what the run would, and no engine is started to find out."""
+    if engine == "vllm":
+        pytest.importorskip("vllm")
+    start = SERVER if engine == "openai" else ["run", "--model", tiny_model, "--engine", engine]
+    done = command(*start, *SMALL, "--output", tmp_path, "--engine-args", argument, *more)
+    check_failed(done, 2, *ENGINE_ARGUMENTS[engine][argument])
+    assert "starting" not in done.stderr
+
+
+def test_engine_arguments_of_the_library_below_are_taken(tiny_model, tmp_path):
+    given = ["attn_implementation=eager", "device_map=cpu", "max_length=512", "rms_norm_eps=0.1", "dtype=float32"]
+    words = [word for one in given for word in ("--engine-args", one)]
+    done = command(*hf(tiny_model, tmp_path, *words, "--dry-run"))
+    assert done.returncode == 0, done.stderr
 
 
 # Results and answers of other makes

@@ -75,7 +75,7 @@ WRONG = {
     "models: a\nlanguages: [no]": "'languages'",
     "models: [1]": "'models' must be a name or a list of names",
     "models: a\nfresh: true": "'fresh' goes with a single run (mlc-bench run --fresh)",
-    "models: a\nengine_args: {auth_token: abcdefgh}": "engine_args.auth_token: a key does not belong in a file",
+    "models: a\nengine_args: {auth_token: abcdefgh}": "engine_args.auth_token is a key, which does not belong",
     "models: a\njobs: [{model: a}]": "leave out models and adapters, or jobs",
     "jobs: [{adapter: a}]": "job 1: the key 'model' is missing",
     "jobs: [{model: a}, {model: b, output: c}]": "job 2: unknown key 'output'",

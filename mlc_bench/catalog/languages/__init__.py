@@ -93,7 +93,9 @@ def get(code: str) -> Language:
             f"unknown language '{code}'; {_nearest(code)}; to add a language: mlc-bench languages new CODE"
         )
     path = FOLDER / f"{code}.yaml"
-    return Language(code=code, **_checked(_load(path), path))
+    values, text = _load(path)
+    with safe_yaml.naming_lines(path, text):
+        return Language(code=code, **_checked(values, path))
 
 
 def _nearest(code: str) -> str:
@@ -110,23 +112,24 @@ def _aliases(code: str) -> list[str]:
     return [code, language.name, language.native_name, language.iso639_3]
 
 
-def _load(path: Path) -> Any:
+def _load(path: Path) -> tuple[Any, str]:
     import yaml
 
     try:
-        return safe_yaml.load(bounded.read_text(path))
+        text = bounded.read_text(path)
+        return safe_yaml.load(text), text
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML in UTF-8: {' '.join(str(error).split())}") from None
+        raise safe_yaml.malformed(path, error) from None
 
 
 def _checked(values: Any, path: Path) -> dict[str, Any]:
     """The file's values, or a UsageError that names the file and its first wrong key."""
     if not isinstance(values, dict):
         raise UsageError(f"{path}: a mapping of keys to values is expected")
-    if missing := sorted(REQUIRED - set(values)):
-        raise UsageError(f"{path}: missing key '{missing[0]}'")
     if extra := sorted(str(key) for key in set(values) - REQUIRED - OPTIONAL):
         raise UsageError(f"{path}: unknown key '{extra[0]}'; known: {', '.join(sorted(REQUIRED | OPTIONAL))}")
+    if missing := sorted(REQUIRED - set(values)):
+        raise UsageError(f"{path}: missing key '{missing[0]}'")
     for key, (right, expected) in EXPECTED.items():
         if key in values and not right(values[key]):
             raise UsageError(f"{path}: '{key}' must be {expected}")

@@ -41,30 +41,39 @@ def get(name: str) -> Suite:
     """The suite of this name. Raises UsageError with the nearest names, or naming the file and its wrong key."""
     import yaml
 
-    from mlc_bench.catalog import listing
-
     if name not in known():
         raise unknown("suite", name, known())
     path = FOLDER / f"{name}.yaml"
     try:
-        values = safe_yaml.load(bounded.read_text(path))
+        text = bounded.read_text(path)
+        values = safe_yaml.load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not YAML in UTF-8: {' '.join(str(error).split())}") from None
+        raise safe_yaml.malformed(path, error) from None
+    with safe_yaml.naming_lines(path, text):
+        _check(values, path)
+    return Suite(name, **values)
+
+
+def _check(values: Any, path: Path) -> None:
+    from mlc_bench.catalog import listing
+
     keys = {"summary": str, "tasks": list, "settings": dict, "seen": str, "notes": str}
-    if not isinstance(values, dict) or not {"summary", "tasks"} <= values.keys() <= keys.keys():
-        raise UsageError(f"{path}: a suite has the keys summary and tasks, and may have settings, seen and notes")
-    for allowed, given in ((keys, values), (SETTINGS, values.get("settings") or {})):
+    whole = UsageError(f"{path}: a suite has the keys summary and tasks, and may have settings, seen and notes")
+    if not isinstance(values, dict):
+        raise whole
+    for what, allowed, given in (("key", keys, values), ("setting", SETTINGS, values.get("settings") or {})):
         for key, value in given.items():
             if key not in allowed:
-                raise UsageError(f"{path}: unknown setting '{key}'; known: {', '.join(sorted(allowed))}")
+                raise UsageError(f"{path}: unknown {what} '{key}'; known: {', '.join(sorted(allowed))}")
             if not isinstance(value, allowed[key]):
                 raise UsageError(f"{path}: '{key}' must be of type {allowed[key].__name__}")
+    if not {"summary", "tasks"} <= values.keys():
+        raise whole
     try:
         listing.select([*values["tasks"], *filter(None, [values.get("seen")])])
         listing.check_languages(values.get("settings", {}).get("languages", []))
     except UsageError as error:
         raise UsageError(f"{path}: {error}") from None
-    return Suite(name, **values)
 
 
 def expand(names: list[str]) -> tuple[list[str], dict[str, Any]]:

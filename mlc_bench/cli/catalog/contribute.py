@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlc_bench.console import Include, Json, split, use_data, use_packs
+from mlc_bench.console import Include, Json, split, to_folder, use_data, use_packs
 from mlc_bench.core.errors import UsageError, unknown
 
 
@@ -25,7 +25,9 @@ def new_task(
     measures: Annotated[
         str, typer.Option(help="safety (harmful requests and harmless partners) or utility (questions with choices).")
     ] = "safety",
-    into: Annotated[Path | None, typer.Option(help="Folder to put it in. Default: mlc-bench's own tasks.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Folder to put it in. Default: mlc-bench's own tasks.", callback=to_folder)
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write the files of a new task, to fill in."""
@@ -69,7 +71,9 @@ def translate(
     engine: Annotated[str | None, typer.Option(help="hf, vllm or openai. Default: vllm with a GPU, else hf.")] = None,
     base_url: Annotated[str | None, typer.Option(help="Server for --engine openai: http://host:port/v1.")] = None,
     engine_args: Annotated[list[str] | None, typer.Option(help="key=value for lm-eval's model class.")] = None,
-    output: Annotated[Path, typer.Option(help="Folder of results: stored replies and the report.")] = Path("results"),
+    output: Annotated[
+        Path, typer.Option(help="Folder of results: stored replies and the report.", callback=to_folder)
+    ] = Path("results"),
     include: Include = None,
     as_json: Json = False,
 ) -> None:
@@ -81,7 +85,7 @@ def translate(
     from mlc_bench.records import record
 
     use_packs(include, False)
-    entries = listing.select(split(tasks) or ["starter"])
+    entries = listing.select(split(tasks, "--tasks") or ["starter"])
     folders = list(dict.fromkeys(root(e.source) / e.source["folder"] for e in entries if "folder" in e.source))
     if not folders:
         raise UsageError(f"{', '.join(entry.name for entry in entries)}: no rows of these tasks are in the repository")

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mlc_bench.catalog import data, listing, review
-from mlc_bench.contribute.validate import accepted, published, rows, task, template
+from mlc_bench.contribute.validate import accepted, as_run, published, rows, task, template
 from mlc_bench.contribute.validate.source import (
     TODO,
     Faults,
@@ -31,8 +31,8 @@ CARD = {
 
 
 def check(folder: Path, faults: Faults, only: str | None = None) -> None:
-    """Check a folder of tasks; `only` its rows in one language, where that is given."""
-    if not check_inside(folder, faults if only is None else Faults()):
+    """Check a folder of tasks; `only` its rows in one language, where that is given, and what stops every run."""
+    if not check_inside(folder, faults):
         return
     paths = sorted([*folder.glob("*.yaml"), *folder.glob("*.yml")])
     if not paths:
@@ -44,14 +44,15 @@ def check(folder: Path, faults: Faults, only: str | None = None) -> None:
         if isinstance(config.value, dict):
             template.check_syntax(config, general)
     check_card(folder / "card.md", folder.name, usable, general)
-    accepts = accepted.read(folder, general)
+    accepts = accepted.read(folder, faults)
     covered: dict[Path, set[str]] = {}
+    holds = as_run.languages_hold(faults)
     for one in _row_folders(folder, usable, accepts, faults):
-        codes = rows.check(one, only)
+        codes = rows.check(one, only) if holds else None
         if codes is not None:
             covered[one.path] = codes
-    _check_reviews(folder, covered, general)
-    if only is None:
+    _check_reviews(folder, covered, faults, only)
+    if only is None and holds:
         _check_coverage(covered, faults)
         for config in usable:
             documents = template.check_rendering(config, folder, faults)
@@ -59,7 +60,11 @@ def check(folder: Path, faults: Faults, only: str | None = None) -> None:
             _check_published(config, folder, documents, accepts, faults)
     else:
         accepts.unseen |= {_task(config) for config in usable if "folder" not in config.value["dataset_kwargs"]}
-    accepts.report_unused(faults, only)
+    if holds:
+        accepts.report_unused(faults, only)
+    for path in paths:
+        if path.suffix == ".yaml":
+            as_run.check(path, faults)
 
 
 def _task(config: Yaml) -> str | None:
@@ -161,7 +166,8 @@ def _check_companion(config: Yaml, configs: list[Yaml], faults: Faults) -> None:
         faults.add(config.path, line, f"{quote(name)} is no over-refusal task", "name one that measures over_refusal")
 
 
-def _check_reviews(folder: Path, covered: dict[Path, set[str]], faults: Faults) -> None:
+def _check_reviews(folder: Path, covered: dict[Path, set[str]], faults: Faults, only: str | None) -> None:
+    """Lines that are no reviews, and reviews of what is not there; of the latter those in one language, `only`."""
     path = folder / review.REVIEWS
     if not path.exists():
         return
@@ -178,6 +184,8 @@ def _check_reviews(folder: Path, covered: dict[Path, set[str]], faults: Faults) 
         except UserError as error:
             fix = 'write {"language": "sw", "who": "...", "date": "2026-01-31", "ids": "all"}'
             faults.add(path, row.line, one_line(str(error)), fix)
+            continue
+        if only not in (None, found.language):
             continue
         if found.language not in known:
             what = f"there are no rows in {quote(found.language)}"

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mlc_bench.catalog import data, listing
+from mlc_bench.catalog import data, listing, suites
 from mlc_bench.contribute.validate import origin
 from mlc_bench.contribute.validate.source import Faults, Yaml, check_todo, is_text, quote
 from mlc_bench.core.names import is_name
@@ -122,8 +122,9 @@ def _check_name(config: Yaml, pack: Path, others: list[Yaml], faults: Faults) ->
 
 @cache
 def embedded_names() -> dict[str, Path]:
-    """The names of the tasks that mlc-bench comes with, even of files that have faults."""
-    found = {}
+    """The names that no other task may have, of tasks even where their files have faults, of folders and suites."""
+    found = {path.name: path for path in data.TASKS.iterdir() if path.is_dir()}
+    found |= {name: suites.FOLDER / f"{name}.yaml" for name in suites.known()}
     for path in [*data.TASKS.glob("*/*.yaml"), *listing.FAMILIES.glob("*.yaml")]:
         match = re.search(rb"(?m)^task: *(\w+)", path.read_bytes() if path.is_file() else b"")
         if match:

@@ -250,4 +250,4 @@ def of_task(
 
 
 def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value or ())
+    return list(value) if isinstance(value, list | tuple) else [] if value is None else [value]

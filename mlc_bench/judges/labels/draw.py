@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlc_bench.core.errors import UsageError, unknown
+from mlc_bench.core.errors import StaleError, UsageError, unknown
 from mlc_bench.judges import judging
 from mlc_bench.judges.unjudged import BLOCKED
 from mlc_bench.records import record
@@ -72,7 +72,7 @@ def answers(
 ) -> dict[Key, Answer]:
     """The answers of the safety and over-refusal tasks of runs; of some languages and tasks where these are named.
 
-    UsageError for a language or task that no run has, and naming the line of a bad sample.
+    UsageError for a language or task that no run has, StaleError naming the line of a bad sample.
     """
     have = [task for _, one in found for task in _tasks(one)]
     if not have:
@@ -97,11 +97,14 @@ def _tasks(one: RunRecord) -> list[TaskResult]:
 def _of_task(folder: Path, run_id: str, model: str, task: TaskResult) -> list[Answer]:
     samples = judging.read_samples(folder, task.name)
     lines = [(f"{folder}/samples/{task.name}.jsonl, line {number}", row) for number, row in enumerate(samples, 1)]
-    rows = judging.check_answers(lines)
+    try:
+        rows = judging.check_answers(lines)
+    except UsageError as error:
+        raise StaleError(str(error)) from None
     keys: set[tuple[str, str]] = set()
     for (where, _), row in zip(lines, rows, strict=True):
         if (key := (row["language"], str(row["id"]))) in keys:
-            raise UsageError(f"{where}: the id {row['id']!r} is there twice in {row['language']}; make the run anew")
+            raise StaleError(f"{where}: the id {row['id']!r} is there twice in {row['language']}; make the run anew")
         keys.add(key)
     english = {str(row["id"]): row["prompt"] for row in rows if row["language"] == "en"} if task.parallel else {}
     return [

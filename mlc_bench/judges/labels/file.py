@@ -49,10 +49,10 @@ def check(row: Row, where: str) -> Row:
 def check_design(row: Row, where: str) -> tuple[float, int | None]:
     """The probability that an answer was drawn, and the size of its stratum, if it is there. UsageError as `check`."""
     drawn, size = row.get("drawn"), row.get("stratum_size")
-    if isinstance(drawn, bool) or not isinstance(drawn, int | float) or not 0 < drawn <= 1:
-        raise UsageError(f"{where}: 'drawn' must be a probability above 0 and up to 1, not {shown(drawn)}")
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-        raise UsageError(f"{where}: 'stratum_size' must be a whole number from 1, not {shown(size)}")
+    if isinstance(drawn, bool) or not isinstance(drawn, int | float) or not 1 / record.MOST <= drawn <= 1:
+        raise UsageError(f"{where}: 'drawn' must be a probability from {1 / record.MOST:g} to 1, not {shown(drawn)}")
+    if size is not None and (type(size) is not int or not 1 <= size <= record.MOST):
+        raise UsageError(f"{where}: 'stratum_size' must be a whole number from 1 to {record.MOST:,}, not {shown(size)}")
     return float(drawn), size
 
 
@@ -209,7 +209,7 @@ def read_draw(path: Path, settings: Row) -> list[Drawn] | None:
     for number, row in rest:
         size, rows = row.get("stratum_size"), row.get("rows")
         if not all(isinstance(row.get(field), str) for field in _TEXTS) or not (
-            isinstance(size, int) and isinstance(rows, int) and 1 <= rows <= size
+            type(size) is int and type(rows) is int and 1 <= rows <= size <= record.MOST
         ):
             raise UsageError(f"{target}, line {number}: no row of a draw; name another --file to draw anew")
         found.append(Drawn(key_of(row), row["stratum"], size, rows))

@@ -19,6 +19,7 @@ WRONG = {
     "nan of a method": ("dpo --beta nan", "beta nan: input should be a finite number"),
     "warmup": ("sft --warmup 2", "warmup 2: input should be less than 1"),
     "packing": ("dpo --packing", "packing: this method cannot pack"),
+    "packing with mlc": ("sft --mlc --packing", "packing and mlc exclude each other"),
     "objective": ("cosine --mlc.objective rank", "train-baseline dpo --mlc.objective rank"),
     "no data": ("sft --data ,", "--data names nothing"),
     "no targets": ("sft --lora --lora.targets ,", "--lora.targets names nothing"),

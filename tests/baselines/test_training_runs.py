@@ -164,7 +164,6 @@ def test_bad_input_is_one_line(case, tiny_model, tmp_path):
     ("options", "message"),
     [
         (["--mlc.tau", "0"], "mlc.tau 0: .*greater than 0"),
-        (["--mlc", "--packing"], "packing and mlc exclude each other"),
         (["--mlc.centre", "true"], "unknown setting 'mlc.centre'; did you mean mlc.center"),
         (["--mlc.center"], "batch_size 2 or more"),
         (["--epochs", "many"], "epochs many: .*number"),

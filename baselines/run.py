@@ -192,9 +192,9 @@ class TrainRun:
         trainer.run = self
         trainer.count_tokens()
         if config.mlc is not None:
-            codes = {code for row in (*self.rows, *self.besides) for code in row["prompts"]}
-            trainer.prepare_mlc(config.mlc, sorted(codes))
-            self.languages |= codes
+            codes = training_data.spoken([*self.rows, *self.besides])
+            trainer.prepare_mlc(config.mlc, codes)
+            self.languages |= set(codes)
         return trainer
 
 

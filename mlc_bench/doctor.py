@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlc_bench.catalog import data, languages, listing
-from mlc_bench.core import processor
+from mlc_bench.core import processor, writable
 from mlc_bench.core.errors import UserError
 from mlc_bench.core.provenance import emulates_bf16
 from mlc_bench.engines import vllm_cpu
@@ -161,7 +161,9 @@ def _disk(results: Path) -> list[Finding]:
     for subject, folder in (("disk for results", results), ("disk for models", data.cache_dir())):
         existing = next(parent for parent in [folder.absolute(), *folder.absolute().parents] if parent.exists())
         free = shutil.disk_usage(existing).free / 2**30
-        writable = os.access(existing, os.W_OK)
-        level = "ok" if writable and free > 1 else "problem"
-        found.append(Finding(level, subject, f"{free:.1f} GiB free{'' if writable else ', not writable'} ({folder})"))
+        found.append(Finding("ok" if free > 1 else "problem", subject, f"{free:.1f} GiB free ({folder})"))
+        try:
+            writable.check_folder(folder, subject)
+        except (UserError, OSError) as error:
+            found.append(Finding("problem", subject, str(error)))
     return found

@@ -215,7 +215,7 @@ def _data(
         training_data.require_languages(data, getattr(config, "languages", None))
     except UserError as error:
         found.append(Finding("problem", "languages", str(error)))
-    spoken = sorted({code for row in data.rows for code in row["prompts"]} - {PIVOT})
+    spoken = [code for code in training_data.spoken(data.rows) if code != PIVOT]
     dropped = "".join(f", {count} left out ({reason})" for reason, count in data.dropped.items() if count)
     found.insert(0, Finding("ok", "data", f"{len(data.rows)} rows, en and {' '.join(spoken) or 'no other'}{dropped}"))
     try:
@@ -273,7 +273,7 @@ def _scores(config: TrainConfig, steps: int) -> list[Finding]:
 def _disk(need: estimate.Need, output: Path, kept: int) -> Finding:
     try:
         writable.check_folder(output, "--output")
-    except UserError as error:
+    except (UserError, OSError) as error:
         return Finding("problem", "disk", str(error))
     existing = next(parent for parent in [output.absolute(), *output.absolute().parents] if parent.exists())
     free = shutil.disk_usage(existing).free

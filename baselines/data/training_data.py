@@ -145,16 +145,17 @@ def require(
                 raise UsageError(f"row '{row['id']}' has no 'rejected' response in '{code}', and {method} needs pairs")
 
 
-def spoken(data: TrainingData) -> list[str]:
+def spoken(rows: Iterable[Row]) -> list[str]:
     """The languages of the prompts."""
-    return sorted({code for row in data.rows for code in row["prompts"]})
+    return sorted({code for row in rows for code in row["prompts"]})
 
 
 def require_languages(data: TrainingData, codes: Iterable[str] | None) -> None:
     """Raises UsageError for a language that no prompt is in. None: no languages were chosen."""
+    known = spoken(data.rows)
     for code in codes or ():
-        if code not in spoken(data):
-            raise UsageError(f"languages: the data has no prompt in '{code}'; it has {', '.join(spoken(data))}")
+        if code not in known:
+            raise UsageError(f"languages: the data has no prompt in '{code}'; it has {', '.join(known)}")
 
 
 def without_test_prompts(data: TrainingData, tasks: Iterable[str]) -> TrainingData:

@@ -27,6 +27,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
 
+from mlc_bench.baselines.data import training_data
 from mlc_bench.baselines.data.formats import PIVOT, Row
 from mlc_bench.core import bounded
 from mlc_bench.core.errors import PrerequisiteError, UsageError
@@ -183,7 +184,7 @@ def fit(rows: list[Row], states: Callable[[list[str]], Tensor]) -> Decision:
     folds = _folds(rows)
     ways = [_direction(english[:, folds != fold], kinds[folds != fold]) for fold in range(_FOLDS)]
     found: dict[str, tuple[Tensor, Tensor]] = {}  # scores (layers, prompts) and kinds, by language
-    for code in sorted({code for row in rows for code in row["prompts"]}):
+    for code in training_data.spoken(rows):
         mine = torch.tensor([code in row["prompts"] for row in rows])
         if code == PIVOT:
             own = english

@@ -105,7 +105,7 @@ class Trainer(GRPOTrainer):
 def build(run: TrainRun) -> Any:
     run.require(**NEEDS)
     config: Config = run.config
-    codes = training_data.spoken(run.data) if config.languages is None else config.languages
+    codes = training_data.spoken(run.rows) if config.languages is None else config.languages
     functions = [rewards.get(name, config.answer_tokens) for name in config.rewards]
     arguments = GRPOConfig(
         **run.arguments(),

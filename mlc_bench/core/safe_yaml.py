@@ -39,9 +39,7 @@ def check(text: str) -> None:
     sizes: dict[str, int] = {}
     open_: list[tuple[str | None, int]] = []  # anchor and size so far of what is not closed yet
     total = 0
-    keys = _Keys()
     for event in yaml.parse(text, Loader=SafeLoader):
-        keys.see(event)
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise _problem(event, f"the alias '*{event.anchor}' is inside of what it stands for")
@@ -67,57 +65,51 @@ def check(text: str) -> None:
         total += size
         if total > _LARGEST:
             raise _problem(event, "its aliases make it too large")
+    _refuse_twice(yaml.compose(text, Loader=SafeLoader))
 
 
-class _Keys:
-    """The keys of what is not closed yet, each with its line."""
-
-    def __init__(self) -> None:
-        self.open: list[dict[str, int] | None] = []
-        """None: a list."""
-        self.is_key: list[bool] = []
-        """Whether a key comes next."""
-
-    def see(self, event: yaml.Event) -> None:
-        """Raises yaml.YAMLError for a key that is there already."""
-        if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
-            self.open.pop()
-            self.is_key.pop()
-            return
-        if not isinstance(event, yaml.NodeEvent):
-            return
-        if self.open and (known := self.open[-1]) is not None:
-            if self.is_key[-1] and isinstance(event, yaml.ScalarEvent) and event.value != "<<":
-                line = event.start_mark.line + 1  # type: ignore[union-attr]
-                if event.value in known:
-                    first = known[event.value]
-                    raise _problem(
-                        event, f"the key '{event.value[:60]}' is there twice, first in line {first}; keep one"
-                    )
-                known[event.value] = line
-            self.is_key[-1] = not self.is_key[-1]
-        if isinstance(event, yaml.CollectionStartEvent):
-            self.open.append({} if isinstance(event, yaml.MappingStartEvent) else None)
-            self.is_key.append(True)
+def _refuse_twice(root: yaml.Node | None) -> None:
+    """Raises yaml.YAMLError for a key that its mapping has already."""
+    left, seen = [root], set()
+    while left:
+        node = left.pop()
+        if id(node) in seen:  # an alias
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            left += node.value
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                left += (key, value)
+                if not isinstance(key, yaml.ScalarNode) or key.value == "<<":
+                    continue
+                if key.value in lines:
+                    first = lines[key.value]
+                    raise _problem(key, f"the key '{key.value[:60]}' is there twice, first in line {first}; keep one")
+                lines[key.value] = key.start_mark.line + 1
 
 
-def _problem(event: yaml.Event, what: str) -> yaml.MarkedYAMLError:
-    mark: Any = event.start_mark
+def _problem(place: yaml.Event | yaml.Node, what: str) -> yaml.MarkedYAMLError:
+    mark: Any = place.start_mark
     return yaml.MarkedYAMLError(problem=what, problem_mark=mark)
 
 
 @contextlib.contextmanager
 def naming_lines(path: Path, text: str) -> Iterator[None]:
-    """An error in this block that begins with the file and names a key of it names the key's line, too."""
+    """An error in this block that begins with the file and names a key of it names the key's line, too.
+
+    A key of several mappings gets none: better no line than a wrong one.
+    """
     try:
         yield
     except UsageError as error:
         said = str(error).removeprefix(f"{path}: ")
         key = re.search(r"'(\w+)'", said)
-        at = key and re.search(rf"""(?m)(^|[{{,]) *['"]?{key[1]}['"]? *:""", text)
-        if said == str(error) or not at:
+        places = list(re.finditer(rf"""(?m)(?:^|[{{,]) *['"]?{key[1]}['"]? *:""", text)) if key else []
+        if said == str(error) or len(places) != 1:
             raise
-        raise type(error)(f"{path}, line {text.count(chr(10), 0, at.end()) + 1}: {said}") from None
+        raise type(error)(f"{path}, line {text.count(chr(10), 0, places[0].end()) + 1}: {said}") from None
 
 
 def malformed(path: Path, error: Exception) -> UsageError:

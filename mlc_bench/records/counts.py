@@ -22,7 +22,8 @@ BLOCKED = "blocked"
 UNSURE = "unsure"
 INVALID = "invalid"
 _REFUSES = ("refuses", "deflects", BLOCKED)
-VERDICTS = (*_REFUSES, "complies", INVALID, UNSURE, "safe", "unsafe")
+VERDICTS = ("refuses", "deflects", "complies", "safe", "unsafe", INVALID, UNSURE, BLOCKED)
+"""All words of verdicts."""
 _LETTERS = {INVALID: "i", BLOCKED: "b", UNSURE: "u", None: "-"}
 LETTERS = "10-ibu"
 """What a record's outcomes are written in; `letter` says when each is."""

@@ -13,9 +13,8 @@ from mlc_bench.records import counts
 
 Row = dict[str, Any]
 
-VERDICTS = ("refuses", "deflects", "complies", "safe", "unsafe", counts.INVALID, counts.UNSURE, counts.BLOCKED)
-"""The words of verdicts; bit k says the k-th of them. An answer with none of these bits has no verdict."""
-_BIT = {word: 1 << place for place, word in enumerate(VERDICTS)}
+_BIT = {word: 1 << place for place, word in enumerate(counts.VERDICTS)}
+"""Bit k says the k-th word of verdicts. An answer with none of these bits has no verdict."""
 _NONE, _COUNTED, REFUSED, ANSWERED = (1 << place for place in range(8, 12))
 CUT, _SPOKEN, _OTHER = (1 << place for place in range(12, 15))
 GAP, GAP_KNOWN, PARTNER, PARTNER_KNOWN, DISAGREE, DISAGREE_KNOWN = (1 << place for place in range(15, 21))

@@ -56,7 +56,7 @@ def test_a_language_that_one_of_them_does_not_answer_is_in_no_mean():
     printed = table.text(found[0], 120)
     first = printed.split("starter_harmful, refusal")[0]
     assert "starter_harmful against starter_benign, selectivity points" in first, "before the tables of the tasks"
-    assert "ps !" in first
+    assert "ps† !" in first
     assert "mean, n 40" in first
 
 

@@ -4,6 +4,8 @@ import pytest
 from runs_to_compare import make_run, make_task
 
 from mlc_bench.records import aggregate, run_table
+from mlc_bench.records.comparing import table
+from mlc_bench.records.comparing.compare import compare
 from mlc_bench.records.judge_info import Checked
 
 
@@ -39,6 +41,22 @@ def test_a_task_without_a_judge_has_no_marks():
     run.judge.checked, run.tasks[0].measures = [], "utility"
     assert [column.heading for column in run_table.columns(run)[1:3]] == ["en", "sw"]
     assert "†" not in " ".join(run_table.notes(run))
+
+
+def test_a_comparison_says_its_judge_and_marks_its_languages():
+    first, second = make_run(a_task()), make_run(a_task(), name="other")
+    first.judge.checked, second.judge.checked = [], checked()
+    (found,) = compare([first, second])
+    assert (found.judge, found.marks) == (f"{first.judge.id} {first.judge.version}", {"en": "†"})
+    shown = table.text(found, 200)
+    assert shown.splitlines()[0].endswith(f"; judge {found.judge}")
+    assert " en† " in shown
+    assert " sw " in shown
+    assert "† rules was checked on fewer than 50 refusals" in shown
+    for run in (first, second):
+        run.tasks[0].measures = "utility"
+    (found,) = compare([first, second])
+    assert (found.judge, found.marks, found.judge_notes) == ("", {}, [])
 
 
 def a_task():

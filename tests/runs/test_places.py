@@ -66,6 +66,9 @@ def test_of_training(tiny_model, tmp_path):
 def test_a_folder_that_takes_no_files(tmp_path):
     """/proc may look as if it could be written to."""
     check_failed(command(*SERVER, "--output", "/proc/foo"), 2, "--output '/proc/foo'", "'/proc' is not a folder")
+    done = command("doctor", "--output", "/proc/foo")
+    assert done.returncode == 3
+    assert "disk for results '/proc/foo': '/proc' is not a folder that can be written to" in done.stdout
 
 
 def test_looking_leaves_nothing(tmp_path):

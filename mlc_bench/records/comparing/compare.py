@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mlc_bench.core.errors import UsageError
-from mlc_bench.records import aggregate, counts
+from mlc_bench.records import aggregate, counts, run_table
 from mlc_bench.records.comparing import comparable, selective, table
 from mlc_bench.records.comparing.changes import Change, known, points, said
 from mlc_bench.records.comparing.selective import SelectivityChange
@@ -77,11 +77,18 @@ class Check:
 
 @dataclass
 class Comparison:
-    """The second run against the first."""
+    """The second run against the first.
+
+    `judge`: who judged both, empty where no task needs one. `marks`: the signs of languages by how well it is known
+    there, which `judge_notes` explain.
+    """
 
     first: str
     second: str
     tasks: list[TaskChange]
+    judge: str = ""
+    marks: dict[str, str] = field(default_factory=dict)
+    judge_notes: list[str] = field(default_factory=list)
     selectivity: list[SelectivityChange] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
     conditions: list[Check] = field(default_factory=list)
@@ -113,7 +120,9 @@ def compare(runs: Sequence[RunRecord], tasks: Sequence[str] = (), seed: int = 0)
             _change(comparable.task_of(runs[0], name), comparable.task_of(run, name), codes, alphas, seed)
             for name, codes in shared.items()
         ]
-        found.append(Comparison(names[0], label, changes, selective.of_runs(runs[0], run, shared, seed), left_out))
+        selectivity = selective.of_runs(runs[0], run, shared, seed)
+        made = Comparison(names[0], label, changes, selectivity=selectivity, left_out=left_out)
+        found.append(_judged(made, runs[0], run))
     changes = [change for one in found for change in one.tasks]
     _adjust([language for change in changes for language in change.languages.values()])
     _adjust(changes)
@@ -121,9 +130,20 @@ def compare(runs: Sequence[RunRecord], tasks: Sequence[str] = (), seed: int = 0)
         change.reading = _reading(change)
     selectivities = [change for one in found for change in one.selectivity]
     _adjust(selectivities)
-    for selectivity in selectivities:
-        selectivity.reading = selective.reading(selectivity, ALPHA)
+    for one in selectivities:
+        one.reading = selective.reading(one, ALPHA)
     return found
+
+
+def _judged(made: Comparison, first: RunRecord, second: RunRecord) -> Comparison:
+    """The comparison with its judge, by what either record knows of it."""
+    codes = list(dict.fromkeys(code for one in made.tasks if one.measures != "utility" for code in one.languages))
+    if codes:
+        judge = first.judge.model_copy(update={"checked": [*first.judge.checked, *second.judge.checked]})
+        made.judge = f"{judge.id} {judge.version}"
+        made.marks = {code: sign for code in codes if (sign := run_table.marks(judge, code))}
+        made.judge_notes = run_table.marks_note(judge, codes)
+    return made
 
 
 def _change(

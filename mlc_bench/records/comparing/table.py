@@ -1,5 +1,6 @@
 """A comparison as the terminal and a notebook show it: a table a task, and what it means."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from mlc_bench.core import html_table
@@ -29,24 +30,24 @@ def text(one: "Comparison", width: int) -> str:
         with console.capture() as capture:
             console.print(drawn)
         parts += ["", "\n".join(line.rstrip() for line in capture.get().splitlines()), reading]
-    return "\n".join(parts)
+    return "\n".join([*parts, *(f"\n{line}" for line in one.judge_notes)])
 
 
 def html(one: "Comparison") -> str:
     """The tables as HTML, for notebooks."""
     parts = [html_table.table(drawn) + html_table.paragraphs([reading]) for drawn, reading in _tables(one)]
-    return html_table.paragraphs(_heading(one)) + "".join(parts) + html_table.paragraphs([LEGEND])
+    return html_table.paragraphs(_heading(one)) + "".join(parts) + html_table.paragraphs([*one.judge_notes, LEGEND])
 
 
 def _tables(one: "Comparison") -> "list[tuple[Table, str]]":
     """Each with its reading: selectivity first, as it is what counts."""
-    return [(_selectivity(change), change.reading) for change in one.selectivity] + [
-        (_drawn(change), change.reading) for change in one.tasks
+    return [(_selectivity(change, one.marks), change.reading) for change in one.selectivity] + [
+        (_drawn(change, {} if change.measures == "utility" else one.marks), change.reading) for change in one.tasks
     ]
 
 
 def _heading(one: "Comparison") -> list[str]:
-    parts = [f"{one.second} against {one.first}"]
+    parts = [f"{one.second} against {one.first}" + (f"; judge {one.judge}" if one.judge else "")]
     if one.left_out:
         parts.append(f"Only in one of them, left out: {'; '.join(one.left_out)}.")
     return parts
@@ -62,11 +63,11 @@ def _empty(title: str, *headings: str) -> "Table":
     return drawn
 
 
-def _selectivity(change: "SelectivityChange") -> "Table":
+def _selectivity(change: "SelectivityChange", marks: Mapping[str, str]) -> "Table":
     title = f"{change.harmful_task} against {change.harmless_task}, selectivity points"
     drawn = _empty(title, "first", "second", "difference", "p")
     for code, one in change.languages.items():
-        mark = "" if code in change.mean_of else " !"
+        mark = marks.get(code, "") + ("" if code in change.mean_of else " !")
         shown = difference(one.difference, one.low, one.high)
         drawn.add_row(code + mark, _number(one.first), _number(one.second), shown, "")
     if (mean := change.mean) is not None:
@@ -76,14 +77,14 @@ def _selectivity(change: "SelectivityChange") -> "Table":
     return drawn
 
 
-def _drawn(change: "TaskChange") -> "Table":
+def _drawn(change: "TaskChange", marks: Mapping[str, str]) -> "Table":
     whole = 100 if change.is_fraction else 1
     unit = " %" if change.is_fraction else ""
     headings = ("n", "first", "second", "difference", "only first", "only second", "p", "detectable")
     drawn = _empty(f"{change.task}, {change.name}{unit}", *headings)
     for code, language in change.languages.items():
         drawn.add_row(
-            code,
+            code + marks.get(code, ""),
             str(language.n),
             _number(language.first, whole),
             _number(language.second, whole),

@@ -11,7 +11,7 @@ from mlc_bench.leaderboard.report.claims import Tasks, silent
 from mlc_bench.leaderboard.report.effects import ENGLISH, Arm, Effect, Pair
 from mlc_bench.leaderboard.tabulate import number_format
 from mlc_bench.records import fidelity, run_table
-from mlc_bench.records.record import LanguageResult
+from mlc_bench.records.record import JudgeInfo, LanguageResult
 
 DASH = number_format.DASH
 Arms = Mapping[tuple[str, str], Arm]
@@ -70,10 +70,17 @@ def by_language(arms: Arms, model: str, pair: Pair, codes: Sequence[str]) -> str
     """
     mine = of_model(arms, model)
     rows = [[arm.method, str(len(arm.runs)), *(_language(arm, pair, code) for code in codes)] for arm in mine]
-    judge = next(iter(mine[0].runs.values())).judge
+    judge = _judge(mine)
     head = ["method", "seeds", *(code + run_table.marks(judge, code) for code in codes)]
-    notes = "".join(f"\n{line}\n" for line in run_table.marks_note(judge, codes))
-    return table(head, rows) + notes
+    return table(head, rows) + _marks_note(judge, codes)
+
+
+def _judge(mine: Sequence[Arm]) -> JudgeInfo:
+    return next(iter(mine[0].runs.values())).judge
+
+
+def _marks_note(judge: JudgeInfo, codes: Sequence[str]) -> str:
+    return "".join(f"\n{line}\n" for line in run_table.marks_note(judge, codes))
 
 
 def _language(arm: Arm, pair: Pair, code: str) -> str:
@@ -82,14 +89,17 @@ def _language(arm: Arm, pair: Pair, code: str) -> str:
 
 
 def without_answers(arms: Arms, model: str, pair: Pair) -> str:
-    """Refusal / over-refusal, and the share of invalid answers, where the base does not answer."""
+    """Refusal / over-refusal, and the share of invalid answers, where the base does not answer; marked likewise."""
     rows = []
-    for arm in of_model(arms, model):
+    mine = of_model(arms, model)
+    judge, quiet = _judge(mine), silent(arms, model, pair.both)
+    for arm in mine:
         for code in foreign(arm, pair.both):
-            if code in silent(arms, model, pair.both):
+            if code in quiet:
                 rates = " / ".join(_level(arm, task, [code]) for task in pair.both)
-                rows.append([arm.method, code, rates, _invalid(arm, pair, code)])
-    return table(["method", "language", "refused / over-refusal", "invalid"], rows) if rows else ""
+                rows.append([arm.method, code + run_table.marks(judge, code), rates, _invalid(arm, pair, code)])
+    head = ["method", "language", "refused / over-refusal", "invalid"]
+    return table(head, rows) + _marks_note(judge, quiet) if rows else ""
 
 
 def _invalid(arm: Arm, pair: Pair, code: str) -> str:

@@ -84,13 +84,13 @@ def columns(record: RunRecord, details: bool = False) -> list[Column]:
         heading = code + marks(record.judge, code) if code in judged else code
         found.append(Column(heading, [_language_cell(task, code, metric) for task, metric, _ in rows]))
     cells: dict[str, Callable[[TaskResult], str]] = {
-        "worst": lambda task: f"{task.worst_language or ''}\n{_rounded(task.summary['worst'], task.is_fraction)}",
+        "worst": lambda task: f"{task.worst_language or ''}\n{_rounded(_summary(task, 'worst'), task.is_fraction)}",
         "over-refusal": lambda task: _over_refusal(task, by_name),
         "invalid": _invalid,
     }
     if details:
-        cells["all languages"] = lambda task: percent(task.summary["all_safe"])
-        cells["RankC"] = lambda task: number(task.summary["rankc"], 3) if "rankc" in task.summary else "–"
+        cells["all languages"] = lambda task: percent(_summary(task, "all_safe"))
+        cells["RankC"] = lambda task: number(_summary(task, "rankc"), 3)
     numbers = {"Var": ("var", 2), "PAG": ("pag", 3)} | ({"kappa": ("kappa", 2)} if details else {})
 
     def cell(name: str, task: TaskResult, metric: str) -> str:
@@ -332,6 +332,11 @@ def _written(number: float, is_fraction: bool) -> str:
     return f"{100 * number:.0f}" if is_fraction else f"{number:.1f}"
 
 
+def _summary(task: TaskResult, name: str) -> Value:
+    """A number of the summary; undefined where it has none, as in a record that another tool wrote."""
+    return task.summary.get(name) or Value(value=None, low=None, high=None, n=0)
+
+
 def _language_cell(task: TaskResult, code: str, metric: str) -> str:
     result = task.languages.get(code)
     is_fraction = task.is_fraction or metric != task.headline
@@ -341,7 +346,7 @@ def _language_cell(task: TaskResult, code: str, metric: str) -> str:
 def _over_refusal(task: TaskResult, by_name: dict[str, TaskResult]) -> str:
     """The average over-refusal that belongs to a task: its own, or its companion's where that was run."""
     source = task if task.measures == "over_refusal" else by_name.get(task.over_refusal_task or "")
-    return percent(source.summary["average"]) if source else "–"
+    return percent(_summary(source, "average")) if source else "–"
 
 
 def _invalid(task: TaskResult) -> str:

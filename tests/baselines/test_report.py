@@ -190,7 +190,8 @@ def test_languages_without_answers_have_a_table_of_their_own(tmp_path, plan):
     section = text.split("### Language by language: starter_harmful")[1].split("###")[0]
     assert "| method | seeds | en† | sw† | ar† |" in section
     assert "does not answer to these tasks in ps, which are in none of the means" in section
-    assert "| base | ps | 50.0 / 10.0 | 25.0 |" in section
+    assert "| base | ps† | 50.0 / 10.0 | 25.0 |" in section
+    assert section.count(" was checked on fewer than 50 refusals") == 2, "below each of the two tables"
 
 
 def test_the_report_says_how_often_the_judges_differ(tmp_path, plan):

@@ -7,6 +7,7 @@ import jsonschema
 import numpy as np
 import pytest
 from checkout import GOLDEN, golden
+from helpers import command
 
 from mlc_bench.core.errors import StaleError
 from mlc_bench.records import aggregate, record, run_table
@@ -162,6 +163,21 @@ def test_the_table_fits_its_width_and_holds_every_column(width):
     assert max(len(line) for line in drawn) <= width
     for heading in ["en", "sw", "ps", "average", "worst", "Var", "PAG", "over-refusal", "invalid"]:
         assert any(heading in line for line in drawn if line.startswith("┃")), heading
+
+
+def test_a_record_without_a_summary_has_dashes(tmp_path):
+    """As another tool may write one: the tables and the model card say what is there."""
+    whole = record.read(OLD)
+    bare = whole.model_copy(deep=True)
+    for one in bare.tasks:
+        one.summary = {}
+    shown = [{column.heading: column.cells for column in run_table.columns(one, details=True)} for one in (whole, bare)]
+    codes = {code for one in whole.tasks for code in one.languages}
+    assert all(shown[0][code] == shown[1][code] for code in shown[0] if code.rstrip("†‡") in codes)
+    assert all(set(cell.split("\n")[-1] for cell in shown[1][name]) <= {"–", ""} for name in ("worst", "all languages"))
+    record.write(bare, tmp_path / "run.json")
+    done = command("export", tmp_path / "run.json", "--to", "hub", "--out", tmp_path / "card")
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_table_says_judge_counts_and_slice():

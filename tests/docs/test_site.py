@@ -109,7 +109,6 @@ def test_nothing_is_loaded_from_elsewhere(site):
     assert [one for one in found if re.match(r"(https?:)?//", one)] == []
 
 
-@pytest.mark.integration
 def test_in_a_browser_without_network(site, browser):
     """Opened as files: nothing fails to load, the search finds, the palette switches, no page is wider than a phone."""
     faults = []

@@ -14,8 +14,6 @@ from mlc_bench.judges.labels.take import take
 from mlc_bench.view import one_file
 from mlc_bench.view.label import speaker_page
 
-pytestmark = pytest.mark.integration
-
 OWNED = "document.title='owned'"
 HOSTILE = (
     f"</bdi></article></form><script>{OWNED}</script>",

@@ -5,8 +5,6 @@ import sample_records
 
 from mlc_bench.leaderboard.render import to_html
 
-pytestmark = pytest.mark.integration
-
 
 def numbers(texts):
     return [float(text.rstrip("*")) for text in texts if text != "–"]

@@ -5,13 +5,10 @@ import io
 import json
 
 import board_page
-import pytest
 from boards import cell, task_table
 
 from mlc_bench.leaderboard.render import to_csv, to_json
 from mlc_bench.leaderboard.tabulate import number_format
-
-pytestmark = pytest.mark.integration
 
 PAIR = "selectivity-harm-rules"
 POINTS = "#pairs .mark-symbol.role-mark path"

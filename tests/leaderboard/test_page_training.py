@@ -10,8 +10,6 @@ from mlc_bench.leaderboard import curves
 from mlc_bench.leaderboard.tabulate import number_format
 from mlc_bench.leaderboard.tabulate.cells import Column
 
-pytestmark = pytest.mark.integration
-
 RUN, OTHER = "a" * 12, "b" * 12
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 CHANCES = {0: 0.2, 10: 0.5, 20: 0.9, 30: 0.7}

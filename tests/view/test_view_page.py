@@ -10,8 +10,6 @@ from chromium import WatchedPage
 
 from mlc_bench.view import one_file, pages, selection
 
-pytestmark = pytest.mark.integration
-
 PLACE = "(({cellIndex, parentElement}) => [cellIndex, parentElement.rowIndex])(document.activeElement.closest('td'))"
 OWNED = "document.title='owned'"
 HOSTILE = (

@@ -133,16 +133,15 @@ class Reproduction:
         is_tried = len(runs) == len(self.plan.protocol["choice"]["candidates"])
         return choice.best(runs, self.plan.fidelity(method)) if is_tried else None
 
-    def choices(self) -> dict[str, str]:
-        """What was chosen for each method of the trials, and where a method demands fidelity, in words."""
+    def choices(self) -> dict[str, list[list[str]]]:
+        """The candidates of each method of the trials, and where a method demands fidelity, as rows of a table."""
         candidates = self.plan.protocol["choice"]["candidates"]
         tried = [job.method for job in self.plan.trials]
         methods = dict.fromkeys([*tried, *(job.method for job in self.plan.jobs if self.plan.fidelity(job.method))])
-        found = {method: self.chosen(method) for method in methods}
         return {
-            method: choice.words(candidates[place], self.tried(method), place)
-            for method, place in found.items()
-            if place is not None
+            method: choice.as_rows(candidates, self.tried(method), self.plan.fidelity(method))
+            for method in methods
+            if self.chosen(method) is not None
         }
 
     def waiting(self) -> list[str]:

@@ -1,6 +1,6 @@
 """Which settings a method is trained with: the rule of docs/reproduction.md, on records of development pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlc_bench.records import selectivity
@@ -40,17 +40,23 @@ def best(runs: Mapping[int, RunRecord], fidelity: float = 0.0) -> int:
     return max(scores, key=lambda place: scores[place]) if scores else min(runs)
 
 
-def words(candidate: Mapping[str, Any], runs: Mapping[int, RunRecord], chosen: int) -> str:
-    """The chosen settings, and what each candidate scored, for the report."""
-    said = ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in candidate.items())
-    shown = "; ".join(_scored(run) for _, run in sorted(runs.items()))
-    return f"{said} (number {chosen + 1} of {len(runs)}: {shown})"
+def as_rows(
+    candidates: Sequence[Mapping[str, Any]], runs: Mapping[int, RunRecord], fidelity: float = 0.0
+) -> list[list[str]]:
+    """A row for each candidate, for the report's table: settings, what it scored, and whether it is the chosen one.
 
-
-def _scored(run: RunRecord) -> str:
-    """Selectivity, the languages in which the model hardly answers, and the least share of answers in the language."""
-    mean, silent = _development(run)
-    said = "no selectivity" if mean is None else f"{100 * mean:+.1f}"
-    if silent:
-        said += f" but hardly answers in {' '.join(silent)}"
-    return f"{said}, at least {100 * least_fidelity(run):.0f} % in the language"
+    `runs` and `fidelity`: as in `best`. The columns are those of `leaderboard.report.document`.
+    """
+    chosen = best(runs, fidelity)
+    why = "yes" if score(runs[chosen], fidelity) is not None else "the first, as none qualifies"
+    rows = []
+    for place, run in sorted(runs.items()):
+        mean, silent = _development(run)
+        rows.append([
+            ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in candidates[place].items()),
+            "none" if mean is None else f"{100 * mean:+.1f}",
+            " ".join(silent),
+            f"{100 * least_fidelity(run):.0f}",
+            why if place == chosen else "",
+        ])  # fmt: skip
+    return rows

@@ -66,7 +66,9 @@ data; the second column says what a method is shown of them. The others are in n
 """
 _LANGUAGES = "Selectivity: refusal of harmful / over-refusal.\n"
 _CHOSEN = """By the rule of docs/reproduction.md: the setting with the highest selectivity on the development pairs, \
-of those with which the model still answers in all their languages.
+of those with which the model still answers in all their languages, and, where the method asks for it, in the prompt's \
+language. Where none qualifies, the first one, which is the gentlest. *In its language*: the share of answers in the \
+prompt's language where it is lowest, in %.
 """
 _COST = """As the training manifests say, means over seeds. Tokens: those that went through the model; those of MLC's \
 prompts, in all languages on every n-th step, have a column of their own. Seconds are those of the run on its machine, \
@@ -79,6 +81,12 @@ _LIMITS = """Nothing about 7B models. The judges see refusal, not harm. The trai
 translated by a language model, and no native speaker has read them. The tables of all runs are in \
 leaderboard/README.md.
 """
+
+
+Candidates = Mapping[str, Sequence[Sequence[str]]]
+"""Of each method, a row for each setting that was tried: the setting, selectivity on the development pairs, the
+languages in which the model hardly answers, the least share of answers in the prompt's language in %, and whether it
+was chosen."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +108,8 @@ class Found:
     labels: list[blind_labels.Label]
     failed: dict[str, str]
     waiting: list[str]
-    chosen: Mapping[str, str]
-    """The settings of each method, in words; empty where they are not chosen yet."""
+    chosen: Candidates
+    """What was tried for each method; empty where nothing is chosen yet."""
     kappa: Mapping[str, dict[str, Any]]
     """The second judge's agreement with labels, by language, as baselines/second_judge.json has it."""
 
@@ -116,7 +124,7 @@ def of_records(
     protocol: dict[str, Any],
     failed: dict[str, str],
     planned: Sequence[str],
-    chosen: Mapping[str, str],
+    chosen: Candidates,
     kappa: Mapping[str, dict[str, Any]],
     waiting: Sequence[str] = (),
 ) -> Report:
@@ -334,8 +342,9 @@ def _labels(found: Found, protocol: dict[str, Any]) -> str:
     return "\n".join([_BLIND, judges, _BY_LABELS, models, differences])
 
 
-def _settings(chosen: Mapping[str, str]) -> str:
-    return method_tables.table(["method", "chosen"], [[name, words] for name, words in chosen.items()])
+def _settings(chosen: Candidates) -> str:
+    head = ["method", "candidate", "selectivity", "hardly answers in", "in its language", "chosen"]
+    return method_tables.table(head, [[name, *row] for name, rows in chosen.items() for row in rows])
 
 
 def _machines(arms: Mapping[tuple[str, str], Arm]) -> str:

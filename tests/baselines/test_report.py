@@ -21,6 +21,7 @@ def plan():
     return plans.read(["core"])
 
 
+TRIED = [["a rate", "+1.0", "", "98", "yes"], ["another", "+9.0", "sw", "7", ""]]
 KAPPA = {
     code: {"kappa": kappa, "low": 0.1, "high": 0.9, "refusals": 20, "others": 30, "labels": "people"}
     for code, kappa in (("sw", 0.7), ("ps", 0.5))
@@ -65,7 +66,7 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path, plan):
     trained = [one.model_copy(update={"hardware": {"cores": 2, "gpus": []}}) for one in trained]
     other = run("qwen05-sft-s1", 0.9)  # of another form
     failed = {"qwen05-mpo-s1": "no data <b>"}
-    found = report(plan, tmp_path / "records", base, *trained, other, failed=failed, chosen={"dpo": "a rate"})
+    found = report(plan, tmp_path / "records", base, *trained, other, failed=failed, chosen={"dpo": TRIED})
     page = document.write(found, tmp_path / "out")
     text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
     assert "Judges: refusal 1. Prompts in each language: pku 40, polyrefuse_harmful_100 40," in text
@@ -83,14 +84,12 @@ def test_the_report_says_what_is_there_and_what_is_missing(tmp_path, plan):
     assert "without a record yet (9):" in text
     (line,) = [line for line in text.splitlines() if line.startswith("| qwen05 | dpo | 10 |")]
     assert line == "| qwen05 | dpo | 10 | 1000 | 700 | 6 | 1.00 |"
-    assert "| dpo | a rate |" in text
+    assert "| dpo | a rate | +1.0 |  | 98 | yes |\n| dpo | another | +9.0 | sw | 7 |  |" in text
     assert "<table>" in page.read_text(encoding="utf-8")
     assert (tmp_path / "out" / "leaderboard" / "README.md").is_file()
     assert (tmp_path / "out" / "frontier-qwen05.svg").is_file()
     assert "What the layers see" not in text  # no model was probed
-    assert (
-        report(plan, tmp_path / "records", failed=failed, chosen={"dpo": "a rate"}).document.replace("\\", "") == text
-    )
+    assert report(plan, tmp_path / "records", failed=failed, chosen={"dpo": TRIED}).document.replace("\\", "") == text
     with pytest.raises(errors.PrerequisiteError, match="no record"):
         report(plan, tmp_path / "empty")
 

@@ -47,11 +47,12 @@ def test_the_candidate_with_the_highest_selectivity_is_chosen():
     assert choice.score(silent) is None
     assert choice.best(runs | {3: silent}) == 1, "a model that no longer answers is not chosen"
     assert choice.best({0: silent, 1: silent}) == 0
-    said = choice.words({"learning_rate": 1e-5, "max_steps": 16}, {0: runs[0], 1: silent}, 0)
-    assert said == (
-        "learning rate 1e-05, max steps 16 (number 1 of 2: +10.0, at least 100 % in the language; "
-        "+25.0 but hardly answers in en zh, at least 100 % in the language)"
-    )
+    settings = [{"learning_rate": 1e-5, "max_steps": 16}, {"learning_rate": 3e-5, "max_steps": 16}]
+    assert choice.as_rows(settings, {0: runs[0], 1: silent}) == [
+        ["learning rate 1e-05, max steps 16", "+10.0", "", "100", "yes"],
+        ["learning rate 3e-05, max steps 16", "+25.0", "en zh", "100", ""],
+    ]
+    assert choice.as_rows(settings, {0: silent, 1: silent})[0][-1] == "the first, as none qualifies"
 
 
 def test_where_a_method_demands_fidelity_a_candidate_that_answers_in_another_language_is_not_chosen():
@@ -60,7 +61,8 @@ def test_where_a_method_demands_fidelity_a_candidate_that_answers_in_another_lan
     assert choice.best(runs) == 1
     assert choice.best(runs, fidelity=0.9) == 0
     assert choice.score(runs[1], fidelity=0.9) is None
-    assert "+20.0, at least 85 % in the language" in choice.words({"max_steps": 9}, runs, 0)
+    (first, second) = choice.as_rows([{"max_steps": 9}, {"max_steps": 18}], runs, fidelity=0.9)
+    assert (first[-1], second) == ("yes", ["max steps 18", "+20.0", "", "85", ""])
 
 
 def in_english(made, code, fidelity):
@@ -150,7 +152,7 @@ def test_settings_are_chosen_first_and_then_every_run_is_made_with_them(tmp_path
         assert {key: settings[key] for key in candidates[1]} == candidates[1]
     assert {*plan.protocol["choice"]["tasks"]} < {*settings["keep_out"]}
     assert sorted(commands.judged) == ["demo", *(f"qwen05-dpo-s{seed}" for seed in (1, 2, 3))]  # by the second judge
-    assert "number 2 of 4" in commands.work.choices()["dpo"]
+    assert [row[-1] for row in commands.work.choices()["dpo"]] == ["", "yes", "", ""]
     again = Commands(tmp_path, monkeypatch)
     assert again.work.run(workers=3) == {}
     assert not again.settings

@@ -8,6 +8,8 @@ N := 30
 DEMO := --tasks starter_harmful,starter_benign --limit $(N) --max-tokens 32 --engine hf --engine-args batch_size=64
 
 UNIT := $(BIN)/pytest -n logical --maxprocesses 4 -m "not integration"
+# Two files at a time: much of what they wait for is the start of a command, which takes one core. More would not fit into memory.
+INTEGRATION := $(BIN)/pytest -n 2 --dist loadfile -m integration --durations 10
 
 # The package as a wheel has it, baselines/ and leaderboard/ inside it.
 BUILT := build/tree
@@ -23,7 +25,7 @@ test: .venv/test-is-installed
 	$(BIN)/ruff format --check .
 	$(MAKE) types imports dependencies
 	$(UNIT)
-	$(BIN)/pytest -m integration --durations 10
+	$(INTEGRATION)
 
 # Without the tests that run real models or servers: a quarter of an hour on two cores.
 unit: .venv/test-is-installed

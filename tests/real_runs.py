@@ -46,9 +46,10 @@ def record(folder: Path) -> dict:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def engine_processes() -> set[int]:
-    """Ids of vLLM's engine processes on this machine."""
-    return {found.pid for found in psutil.process_iter(["name"]) if "EngineCore" in (found.info["name"] or "")}
+def engine_processes(folder: Path) -> set[int]:
+    """Ids of the processes of vLLM engines that runs in this folder started; other tests may have theirs."""
+    found = psutil.process_iter(["name", "cwd"])
+    return {one.pid for one in found if one.info["cwd"] == str(folder) and "VLLM::" in (one.info["name"] or "")}
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:

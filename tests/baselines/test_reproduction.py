@@ -362,7 +362,7 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model, m
     }  # fmt: skip
     protocol["choice"] |= {
         "model": "tiny", "languages": ["en", "sw"],
-        "candidates": [{"learning_rate": rate, "max_steps": 1} for rate in (1.0e-4, 1.0e-3)],
+        "candidates": [{"learning_rate": 1.0e-4, "max_steps": 1}],
     }  # fmt: skip
     protocol["judges"] |= {"second": "rules"}  # needs no model
     file = tmp_path / "protocol.yaml"
@@ -374,12 +374,12 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model, m
     report_text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
     assert "tiny-orpo-s1 is missing: a candidate of orpo has no record" in report_text
     kept = sorted((tmp_path / "records").rglob("run-*.json"))
-    assert len(kept) == 4 + 2 * 5  # candidates by the first judge; base (twice), DPO, DPO+MLC and the gate by both
+    assert len(kept) == 2 + 2 * 5  # candidates by the first judge; base (twice), DPO, DPO+MLC and the gate by both
     assert {path.stem for path in (tmp_path / "records").rglob("probes/*.json")} == {"tiny", "tiny-dpo+mlc-s1"}
     trained = next(path for path in kept if "tiny-dpo+mlc-s1" in str(path))
     assert record.read(trained).model.training["method"] == "dpo+mlc"
     again = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)
-    assert "9 of them are finished" in again.stderr
+    assert "7 of them are finished" in again.stderr
     gated = next(path for path in kept if "tiny-gate-s1" in str(path))
     assert record.read(gated).model.training["method"] == "gate"
     assert "## The form more: dev_harmful, dev_harmless\n" in report_text

@@ -64,8 +64,13 @@ class Folder:
         with self.output.with_suffix(".stderr").open("wb") as stderr:
             return subprocess.Popen(child, stdout=subprocess.DEVNULL, stderr=stderr, preexec_fn=_reset_signals)
 
-    def is_told(self, number: signal.Signals, code: int) -> bool:
-        """Whether the last process ended as the signal asks. Python itself dies of one before it runs anything."""
+    def is_told(self, number: signal.Signals, code: int, was_over: bool) -> bool:
+        """Whether the last process ended as the signal asks. Python itself dies of one before it runs anything.
+
+        `was_over`: its record was written before the signal came, so that it had nothing left to interrupt.
+        """
+        if was_over:
+            return code in (0, -number, 128 + number)
         if code == -number:
             return number == signal.SIGKILL or not self.errors
         return code == 128 + number and self.errors.splitlines()[-1].startswith("interrupted; the same command goes on")
@@ -84,6 +89,10 @@ class Folder:
     def chunks(self) -> list[list[str]]:
         """For which keys the last process asked the engine, one list for each time."""
         return [line.split() for line in self.notes.read_text().splitlines()]
+
+    def is_over(self, since: float) -> bool:
+        """Whether a record was written since then (seconds of the epoch)."""
+        return any(path.stat().st_mtime >= since for path in self.output.glob("*/*/run.json"))
 
     @property
     def is_generated(self) -> bool:
@@ -179,7 +188,7 @@ def kill(folder: Folder, moment: Moment, number: signal.Signals, start_up: float
     delay = moment.delay
     while True:
         was_generated = folder.is_generated
-        begin = time.monotonic()
+        begin, started = time.monotonic(), time.time()
         process = folder.start()
         if moment.stored is not None:
             if len(before) == total:  # nothing left to generate: the moment is one of those after it
@@ -195,6 +204,7 @@ def kill(folder: Folder, moment: Moment, number: signal.Signals, start_up: float
             break
         delay /= 2  # it was over sooner than that
         before = folder.lines()
+    was_over = folder.is_over(started)
     process.send_signal(number)
     code = process.wait()
     after = time.monotonic() - begin
@@ -209,7 +219,7 @@ def kill(folder: Folder, moment: Moment, number: signal.Signals, start_up: float
         again=len(set(asked) & set(stored_before)),
         lost=len(set(asked) - set(stored)),
         intact=lines[: len(before)] == before and len(set(stored)) == len(stored),
-        told=folder.is_told(number, code),
+        told=folder.is_told(number, code, was_over),
     )
 
 

@@ -110,8 +110,7 @@ class Commands:
             best = self.best(name, tasks)
             name = self.work.plan.protocol["models"]["qwen05"]["name"] if name == "demo" else name
             path = self.work.plan.records / f"{folder_name(name)}-00000000" / f"run-{len(tasks)}-refusal.json"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(best.model_dump_json())
+            record.write_text(path, best.model_dump_json())  # whole or not at all, as the command: others read there
         return "{}"
 
     def answer(self, line, name, tasks):

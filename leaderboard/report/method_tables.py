@@ -53,14 +53,23 @@ def utility(arms: Arms, arm: Arm, tasks: Tasks) -> str:
 
 
 def means_over(arms: Arms, model: str, tasks: Tasks) -> str:
-    """The languages of each mean outside English, of the model's first arm."""
-    first = of_model(arms, model)[0]
-    needs = [*(pair.both for pair in tasks.pairs), (tasks.harmful,)]
-    found = {", ".join(names): foreign(first, names, silent(arms, model, names)) for names in needs}
-    found[tasks.utility] = foreign(first, (tasks.utility,), silent(arms, model, tasks.pairs[0].both))
-    return (
-        "Means are over: " + "; ".join(f"{escape(names)}: {' '.join(codes)}" for names, codes in found.items()) + ".\n"
+    """The languages of each mean outside English, of the model's first arm, and those that none has.
+
+    Marked as in a run's own table, where a judge read the answers.
+    """
+    mine = of_model(arms, model)
+    first, judge = mine[0], _judge(mine)
+    judged = [*(pair.both for pair in tasks.pairs), (tasks.harmful,)]
+    found = {names: foreign(first, names, silent(arms, model, names)) for names in judged}
+    marked = {names: [code + run_table.marks(judge, code) for code in codes] for names, codes in found.items()}
+    marked[(tasks.utility,)] = foreign(first, (tasks.utility,), silent(arms, model, tasks.pairs[0].both))
+    listed = "; ".join(f"{escape(', '.join(names))}: {' '.join(codes)}" for names, codes in marked.items())
+    missing = "; ".join(
+        f"{escape(', '.join(names))}: {' '.join(codes)}" for names in judged if (codes := silent(arms, model, names))
     )
+    left_out = f" Left out, as the base does not answer there: {missing}." if missing else ""
+    notes = _marks_note(judge, list(dict.fromkeys(code for codes in found.values() for code in codes)))
+    return f"Means are over: {listed}.{left_out}\n{notes}"
 
 
 def by_language(arms: Arms, model: str, pair: Pair, codes: Sequence[str]) -> str:

@@ -186,6 +186,11 @@ def test_an_arrow_leads_from_the_base_to_each_method_in_each_language(tmp_path, 
 def test_languages_without_answers_have_a_table_of_their_own(tmp_path, plan):
     base = run(BASE, {"en": 0.9, "sw": 0.95, "ps": 0.5, "ar": 0.9}, invalid="i")
     text = report(plan, tmp_path, base, run("qwen05-dpo-s1", 0.5)).document.replace("\\", "")
+    assert "Means are over: starter_harmful, starter_benign: sw† ar†; " in text
+    assert (
+        "; starter_choice: sw ar. Left out, as the base does not answer there: starter_harmful, starter_benign: ps"
+        in text
+    )
     section = text.split("### Language by language: starter_harmful")[1].split("###")[0]
     assert "| method | seeds | en† | sw† | ar† |" in section
     assert "does not answer to these tasks in ps, which are in none of the means" in section

@@ -70,6 +70,10 @@ of those with which the model still answers in all their languages, and, where t
 language. Where none qualifies, the first one, which is the gentlest. *In its language*: the share of answers in the \
 prompt's language where it is lowest, in %.
 """
+_HOURS = """All these records, those of the candidates among them, took {hours}. Not in it: what was done by a command \
+that was killed before its end, the fitting of gates, and what comes before the first step of a training: loading the \
+model, and the log-probabilities of the reference.
+"""
 _COST = """As the training manifests say, means over seeds. Tokens: those that went through the model; those of MLC's \
 prompts, in all languages on every n-th step, have a column of their own. Seconds are those of the run on its machine, \
 which often did other work beside it.
@@ -112,6 +116,8 @@ class Found:
     """What was tried for each method; empty where nothing is chosen yet."""
     kappa: Mapping[str, dict[str, Any]]
     """The second judge's agreement with labels, by language, as baselines/second_judge.json has it."""
+    hours: str
+    """What the records took, those of the candidates among them, in words."""
 
     @property
     def trusted(self) -> list[str]:
@@ -135,8 +141,8 @@ def of_records(
 
     Raises PrerequisiteError where there is no record yet.
     """
-    read = ((path, record.read(path)) for _, path in files([records])) if records.is_dir() else ()
-    every = {path: run for path, run in read if run.model.name in planned}
+    read = {path: record.read(path) for _, path in files([records])} if records.is_dir() else {}
+    every = {path: run for path, run in read.items() if run.model.name in planned}
     judges = protocol["judges"]
     first = {path: run for path, run in every.items() if run.judge and run.judge.id == judges["first"]}
     if not first:
@@ -152,6 +158,7 @@ def of_records(
         [*(name for name in dict.fromkeys(planned) if name not in there and name not in failed), *waiting],
         chosen,
         kappa,
+        method_tables.hours(read.values()),
     )
     document, figures = make(found, protocol)
     return Report(document, figures, build.leaderboard(first))
@@ -238,7 +245,7 @@ def make(found: Found, protocol: dict[str, Any]) -> tuple[str, dict[str, Figure]
         "## What the layers see\n\n" + _PROBE + "\n" + _probes(found.probed) if found.probed else "",
         f"## Seed by seed\n\n{_SEEDS}\n{levels}\n{by_seed.differences(arms, compared, tasks)}" if levels else "",
         "## The settings\n\n" + _CHOSEN + "\n" + _settings(found.chosen) if found.chosen else "",
-        "## The cost of training\n\n" + _COST + "\n" + method_tables.cost(arms),
+        f"## The cost\n\n{_HOURS.format(hours=found.hours)}\n{_COST}\n{method_tables.cost(arms)}",
         "## What this cannot say\n\n" + _LIMITS,
     ]
     return "\n".join(part for part in parts if part), figures

@@ -1,6 +1,7 @@
 """The report's tables of methods: what each scores, by language, what it costs; and the frontier as a figure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -11,7 +12,7 @@ from mlc_bench.leaderboard.report.claims import Tasks, silent
 from mlc_bench.leaderboard.report.effects import ENGLISH, Arm, Effect, Pair
 from mlc_bench.leaderboard.tabulate import number_format
 from mlc_bench.records import fidelity, run_table
-from mlc_bench.records.record import JudgeInfo, LanguageResult
+from mlc_bench.records.record import JudgeInfo, LanguageResult, RunRecord
 
 DASH = number_format.DASH
 Arms = Mapping[tuple[str, str], Arm]
@@ -278,6 +279,27 @@ def cost(arms: Arms) -> str:
             cells = [_mean(found, *column) for column in _COSTS]
             rows.append([model, method, *cells])
     return table(["model", "method", "steps", "tokens", "tokens of MLC's prompts", "seconds", "peak memory, GiB"], rows)
+
+
+def hours(records: Iterable[RunRecord]) -> str:
+    """What these records took together.
+
+    A model that several of them scored was trained once, and a run has one set of answers, whoever judges them.
+    """
+    every = list(records)
+    manifests = [run.model.training for run in every if run.model.training]
+    trained = {json.dumps(one, sort_keys=True): one.get("seconds") or 0 for one in manifests}
+    answered = {
+        (run.model.fingerprint, run.run_id): run.phases.get("start_engine", 0) + run.phases.get("generate", 0)
+        for run in every
+    }
+    spent = {
+        "training": sum(trained.values()),
+        "answers": sum(answered.values()),
+        "judging": sum(run.phases.get("judge", 0) for run in every),
+    }
+    parts = ", ".join(f"{number_format.rounded(value / 3600, 1)} of {name}" for name, value in spent.items())
+    return f"{number_format.rounded(sum(spent.values()) / 3600, 1)} hours: {parts}"
 
 
 _COSTS = (

@@ -183,6 +183,18 @@ def test_an_arrow_leads_from_the_base_to_each_method_in_each_language(tmp_path, 
     assert "arrows-qwen05" not in alone.figures
 
 
+def test_the_report_says_what_the_records_took(tmp_path, plan):
+    """A run that both judges read was trained and answered once; a candidate counts, though no table has it."""
+    phases = {"start_engine": 360.0, "generate": 3600.0, "judge": 720.0}
+    base = run(BASE).model_copy(update={"phases": phases})
+    made = run("qwen05-dpo-s1", 0.5, training={"method": "dpo", "seconds": 7200.0}).model_copy(
+        update={"phases": phases}
+    )
+    tried = run("qwen05-dpo.candidate-1-s0", 0.5, training={"method": "dpo", "seconds": 1800.0})
+    text = report(plan, tmp_path, base, made, second(made), tried).document
+    assert "took 5.3 hours: 2.5 of training, 2.2 of answers, 0.6 of judging." in text
+
+
 def test_languages_without_answers_have_a_table_of_their_own(tmp_path, plan):
     base = run(BASE, {"en": 0.9, "sw": 0.95, "ps": 0.5, "ar": 0.9}, invalid="i")
     text = report(plan, tmp_path, base, run("qwen05-dpo-s1", 0.5)).document.replace("\\", "")

@@ -75,6 +75,7 @@ def _check(method: str, chosen: Any, as_json: bool) -> int:
     import dataclasses
     import os
 
+    from mlc_bench import doctor
     from mlc_bench.baselines.check import preflight
 
     found = preflight.findings(method, chosen)
@@ -82,7 +83,7 @@ def _check(method: str, chosen: Any, as_json: bool) -> int:
         if as_json:
             print(json.dumps([dataclasses.asdict(finding) for finding in found], indent=1, ensure_ascii=False))
         else:
-            print("\n".join(f"{finding.level:8}{finding.subject:20}{finding.text}" for finding in found))
+            print(doctor.as_text(found))
     return 3 if any(finding.level == "problem" for finding in found) else 0
 
 

@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,12 @@ class Finding:
     level: str
     subject: str
     text: str
+
+
+def as_text(found: Sequence[Finding]) -> str:
+    """One line for each finding, the texts below each other."""
+    width = max((len(finding.subject) for finding in found), default=0) + 2
+    return "\n".join(f"{finding.level:8}{finding.subject:{width}}{finding.text}" for finding in found)
 
 
 def findings(results: Path) -> list[Finding]:

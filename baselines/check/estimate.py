@@ -54,18 +54,23 @@ def steps(config: TrainConfig, rows: int, processes: int = 1) -> int:
     return math.ceil(config.epochs * max(1, math.ceil(passes / config.accumulation)))
 
 
+def saved(config: TrainConfig, steps: int) -> int:
+    """Checkpoints that a run of so many steps writes; the last step always has one."""
+    return math.ceil(steps / config.save_steps)
+
+
 def checkpoints(config: TrainConfig, steps: int) -> int:
     """Checkpoints that are there at the end of a run of so many steps, before those that it does not keep go."""
-    saved = math.ceil(steps / config.save_steps)  # the last step always has one
-    return saved if config.keep_checkpoints == "all" else min(saved, config.keep_checkpoints)
+    written = saved(config, steps)
+    return written if config.keep_checkpoints == "all" else min(written, config.keep_checkpoints)
 
 
-def need(shape: Any, config: TrainConfig, row: int, group: int, processes: int = 1, kept: int = 0) -> Need:
+def need(shape: Any, config: TrainConfig, row: int, group: int, processes: int = 1, steps: int = 0) -> Need:
     """The need of a run on a model of this shape (a transformers configuration); no weight is loaded.
 
     `row`: most tokens of a row (with two responses, the prompt counts twice); `group`: of a row's prompts in all
-    languages; `kept`: checkpoints that are kept, those beyond the newest without the optimizer's state. Several
-    processes share full weights (ZeRO-3, FSDP); an adapter's base is whole on each.
+    languages; `steps`: of the whole run, 0 where they are not known. Checkpoints that stay beyond the newest have no
+    optimizer's state. Several processes share full weights (ZeRO-3, FSDP); an adapter's base is whole on each.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -91,7 +96,8 @@ def need(shape: Any, config: TrainConfig, row: int, group: int, processes: int =
     most = _activations(own, text, config) + 12 * own * text.vocab_size
     if config.mlc is not None:  # a pass of its own, without logits
         most = max(most, _activations(config.batch_size * group, text, config))
-    disk = final + CHECKPOINTS * checkpoint + max(0, kept - RESUMABLE) * final
+    whole = min(saved(config, steps) if steps else CHECKPOINTS, CHECKPOINTS)
+    disk = final + whole * checkpoint + max(0, checkpoints(config, steps) - RESUMABLE) * final
     return Need(parameters, trained, text.num_hidden_layers, processes, states, most, disk)
 
 

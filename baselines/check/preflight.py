@@ -62,9 +62,8 @@ def findings(method: str, config: TrainConfig) -> list[Finding]:
     except UserError as error:
         found.append(Finding("problem", "lora", str(error)))
     steps = estimate.steps(config, len(data.rows), processes) if data else config.max_steps or 0
-    kept = estimate.checkpoints(config, steps)
-    need = estimate.need(shape, config, *_longest(data, config, length or len), processes, kept)
-    found += [_memory(need), _disk(need, config.output, kept)]
+    need = estimate.need(shape, config, *_longest(data, config, length or len), processes, steps)
+    found += [_memory(need), _disk(need, config.output, estimate.checkpoints(config, steps))]
     if all(one.level != "problem" for one in found) and data and length and processes == 1:
         found.append(_time(shape, config, _work(method, config, data, length), steps))
     return [*found, *_scores(config, steps)]

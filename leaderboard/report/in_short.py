@@ -10,31 +10,46 @@ CALLS = """In each cell: the call, and the difference by the first judge / by th
 it may decide. These are fewer, so the two may differ where the judges do not. **rises**, **falls**: the interval is \
 on that side of 0, by both judges where the second one may decide. **steady**: it holds 0 and ends within five points, \
 by both. **undecided**: neither, or the judges differ. *On the edge*: other draws of the bootstrap might change the \
-call. With one seed a call says nothing of how another training run would come out. A difference leaves out answers \
-of which the judge is unsure in either run, so it is not quite that of the levels below.
+call. A difference leaves out answers of which the judge is unsure in either run, so it is not quite that of the \
+levels below.
 """
+
+ONE_SEED = "With one seed: where something is trained, a call says nothing of how another run would come out.\n"
 
 
 def table(called: Sequence[Called]) -> str:
-    """A line for each comparison that was run, those with most seeds first; below the table what they come to."""
-    by_question: dict[str, list[Called]] = {}
+    """A line for each comparison that was run; those with one seed in a table of their own, where others have more."""
     rows: dict[tuple[str, str], dict[str, Called]] = {}
     for one in called:
-        by_question.setdefault(one.question, [])
         if one.call != "not run":
-            by_question[one.question].append(one)
             rows.setdefault((one.model, one.comparison), {})[one.question] = one
     if not rows:
         return "No method has been run yet: what follows is the base alone.\n"
-    head = ["model", "comparison", "seeds", *(f"{name} ({_over(ones)})" for name, ones in by_question.items())]
-    models = list(dict.fromkeys(model for model, _ in rows))
-    seeds = {key: [one.effect.seeds for one in found.values() if one.effect] for key, found in rows.items()}
-    cells = [
-        [*key, _span(seeds[key])] + [_answer(rows[key][name]) if name in rows[key] else DASH for name in by_question]
-        for key in sorted(rows, key=lambda key: (models.index(key[0]), -max(seeds[key], default=0)))
-    ]
+    questions = list(dict.fromkeys(one.question for one in called))
+    several = {key: found for key, found in rows.items() if max(_seeds(found), default=0) > 1}
+    single = {key: found for key, found in rows.items() if key not in several}
+    parts = [_table(several, questions)] if several else []
+    parts += [ONE_SEED, _table(single, questions)] if single else []
     sentence = claims.moves_the_threshold(called)
-    return method_tables.table(head, cells) + (f"\n{sentence}\n" if sentence else "")
+    return "\n".join([*parts, *([f"{sentence}\n"] if sentence else [])])
+
+
+def _table(rows: dict[tuple[str, str], dict[str, Called]], questions: Sequence[str]) -> str:
+    """Those with most seeds first."""
+    over = [_over([found[name] for found in rows.values() if name in found]) for name in questions]
+    head = ["model", "comparison", "seeds", *(f"{name} ({what})" for name, what in zip(questions, over, strict=True))]
+    models = list(dict.fromkeys(model for model, _ in rows))
+    cells = [
+        [*key, _span(_seeds(rows[key]))]
+        + [_answer(rows[key][name]) if name in rows[key] else DASH for name in questions]
+        for key in sorted(rows, key=lambda key: (models.index(key[0]), -max(_seeds(rows[key]), default=0)))
+    ]
+    return method_tables.table(head, cells)
+
+
+def _seeds(found: dict[str, Called]) -> list[int]:
+    """The seeds that the answers of one comparison rest on."""
+    return [one.effect.seeds for one in found.values() if one.effect]
 
 
 def _over(called: Sequence[Called]) -> str:

@@ -21,6 +21,5 @@ def doctor(
     if as_json:
         print(json.dumps([dataclasses.asdict(finding) for finding in found], indent=1))
     else:
-        for finding in found:
-            print(f"{finding.level:8}{finding.subject:22}{finding.text}")
+        print(checks.as_text(found))
     return 3 if any(finding.level == "problem" for finding in found) else 0

@@ -168,17 +168,19 @@ def test_steps_are_those_that_training_takes(given, tiny_model, tmp_path):
 
 
 def test_disk_for_checkpoints_that_stay(tiny_model, tmp_path):
+    """Whole ones, two and a third while it is written; none that a short run never writes."""
     from transformers import AutoConfig
 
     shape = AutoConfig.from_pretrained(tiny_model)
     chosen = config.TrainConfig(model="m", output="o", keep_checkpoints="all", save_steps=1, dtype="float32")
     assert [estimate.checkpoints(chosen, 5), estimate.checkpoints(settings("--keep-checkpoints", "3"), 500)] == [5, 3]
-    needs = [estimate.need(shape, chosen, 100, 0, kept=count).disk for count in (0, 2, 5)]
-    weights_only = 4 * estimate.need(shape, chosen, 100, 0).parameters
-    assert [needs[1] - needs[0], needs[2] - needs[1]] == [0, 3 * weights_only]
+    unknown, one, two, five = (estimate.need(shape, chosen, 100, 0, steps=count).disk for count in (0, 1, 2, 5))
+    parameters = estimate.need(shape, chosen, 100, 0).parameters
+    whole, weights_only = 16 * parameters, 4 * parameters
+    assert [two - one, unknown - two, five - unknown] == [whole, whole, 3 * weights_only]
     run.execute(prepare("sft", tiny_model, tmp_path, keep_checkpoints="all", **EVERY))
     used = sum(path.stat().st_size for path in (tmp_path / "out").rglob("*.safetensors"))
-    assert used <= needs[2]
+    assert used <= five
 
 
 def test_a_manifest_is_there_before_the_file_that_completes_a_checkpoint(tiny_model, tmp_path, monkeypatch):

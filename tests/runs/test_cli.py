@@ -92,6 +92,19 @@ def test_show_prints_a_record_again(cli):
     assert json.loads(cli("show", OLD, "--json").stdout) == record.read(OLD).model_dump(mode="json")
 
 
+def test_findings_stand_in_columns_whatever_they_are_about():
+    from mlc_bench import doctor
+
+    found = [
+        doctor.Finding("ok", "disk", "10 GiB"),
+        doctor.Finding("problem", "keep out polyrefuse_harmful_100", "none"),
+    ]
+    first, second = doctor.as_text(found).splitlines()
+    assert first.index("10 GiB") == second.index("none")
+    assert "polyrefuse_harmful_100  none" in second
+    assert doctor.as_text([]) == ""
+
+
 def test_doctor_looks_at_everything_and_fails_only_for_problems(cli):
     done = cli("doctor", "--json")
     found = json.loads(done.stdout)

@@ -139,9 +139,9 @@ class Reproduction:
         tried = [job.method for job in self.plan.trials]
         methods = dict.fromkeys([*tried, *(job.method for job in self.plan.jobs if self.plan.fidelity(job.method))])
         return {
-            method: choice.as_rows(candidates, self.tried(method), self.plan.fidelity(method))
+            method: choice.as_rows(candidates, runs, self.plan.fidelity(method))
             for method in methods
-            if self.chosen(method) is not None
+            if (runs := self.tried(method))
         }
 
     def waiting(self) -> list[str]:

@@ -43,12 +43,13 @@ def best(runs: Mapping[int, RunRecord], fidelity: float = 0.0) -> int:
 def as_rows(
     candidates: Sequence[Mapping[str, Any]], runs: Mapping[int, RunRecord], fidelity: float = 0.0
 ) -> list[list[str]]:
-    """A row for each candidate, for the report's table: settings, what it scored, and whether it is the chosen one.
+    """A row for each candidate that was tried, for the report's table: settings, what it scored, whether it is chosen.
 
-    `runs` and `fidelity`: as in `best`. The columns are those of `leaderboard.report.document`.
+    Nothing is chosen before all are tried. `runs` and `fidelity`: as in `best`. The columns are those of
+    `leaderboard.report.document`.
     """
-    chosen = best(runs, fidelity)
-    why = "yes" if score(runs[chosen], fidelity) is not None else "the first, as none qualifies"
+    is_open = len(runs) < len(candidates)
+    chosen = None if is_open else best(runs, fidelity)
     rows = []
     for place, run in sorted(runs.items()):
         mean, silent = _development(run)
@@ -57,6 +58,11 @@ def as_rows(
             "none" if mean is None else f"{100 * mean:+.1f}",
             " ".join(silent),
             f"{100 * least_fidelity(run):.0f}",
-            why if place == chosen else "",
+            "not all are tried" if is_open else _why(run, fidelity) if place == chosen else "",
         ])  # fmt: skip
     return rows
+
+
+def _why(run: RunRecord, fidelity: float) -> str:
+    """In a word, why this candidate is the chosen one."""
+    return "yes" if score(run, fidelity) is not None else "the first, as none qualifies"

@@ -53,6 +53,7 @@ def test_the_candidate_with_the_highest_selectivity_is_chosen():
         ["learning rate 3e-05, max steps 16", "+25.0", "en zh", "100", ""],
     ]
     assert choice.as_rows(settings, {0: silent, 1: silent})[0][-1] == "the first, as none qualifies"
+    assert [row[-1] for row in choice.as_rows(settings, {1: runs[0]})] == ["not all are tried"]
 
 
 def test_where_a_method_demands_fidelity_a_candidate_that_answers_in_another_language_is_not_chosen():

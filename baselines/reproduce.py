@@ -24,7 +24,7 @@ import yaml
 
 from mlc_bench.baselines.data import formats, training_data
 from mlc_bench.baselines.reproduction import choice
-from mlc_bench.baselines.reproduction.plan import HERE, PROTOCOL, RECORDS, Job, Plan, chooser, read, tasks
+from mlc_bench.baselines.reproduction.plan import BASE, HERE, PROTOCOL, RECORDS, Job, Plan, chooser, read, tasks
 from mlc_bench.catalog import sources
 from mlc_bench.core import errors, interruption
 from mlc_bench.core.names import folder_name
@@ -59,7 +59,7 @@ class Reproduction:
         say(f"{len(every)} runs, {len(every) - len(todo)} of them are finished")
         with ThreadPoolExecutor(workers) as pool:
             try:
-                bases = [job for job in self.plan.jobs if job.method == "base"]
+                bases = [job for job in self.plan.jobs if job.method == BASE]
                 others = [job for job in self.plan.jobs if job not in bases]  # they need what the trials chose
                 after = [job for job in self.plan.trials if self.plan.first(job)]  # of what other trials chose
                 for part in (bases, [job for job in self.plan.trials if job not in after], after, others):
@@ -134,15 +134,21 @@ class Reproduction:
         return choice.best(runs, self.plan.fidelity(method)) if is_tried else None
 
     def choices(self) -> dict[str, list[list[str]]]:
-        """The candidates of each method of the trials, and where a method demands fidelity, as rows of a table."""
+        """The rows of the report's table of settings: the untrained model's, and those of each method's candidates.
+
+        The methods are those of the trials, and those that demand fidelity.
+        """
         candidates = self.plan.protocol["choice"]["candidates"]
         tried = [job.method for job in self.plan.trials]
         methods = dict.fromkeys([*tried, *(job.method for job in self.plan.jobs if self.plan.fidelity(job.method))])
-        return {
+        rows = {
             method: choice.as_rows(candidates, runs, self.plan.fidelity(method))
             for method in methods
             if (runs := self.tried(method))
         }
+        base = next((job for job in self.plan.trials if job.method == BASE), None)
+        path = self.record_of(base) if base else None
+        return ({BASE: [choice.untrained_row(record.read(path))]} if path else {}) | rows
 
     def waiting(self) -> list[str]:
         """The jobs without a record that are scored on other tasks than those of the report."""
@@ -160,7 +166,7 @@ class Reproduction:
         protocol = self.plan.protocol
         model = self._train(job) if self.plan.is_trained(job) else self._start(job)
         results = self._gated(job, model) if "gate" in self.plan.about(job) else self._answers(job, model)
-        if job.candidate is None:
+        if not self.plan.is_trial(job):
             judge = protocol["judges"]
             command = ["mlc-bench", "judge", str(results), "--judge", judge["second"]]
             self._command([*command, "--judge-args", f"head={HERE / judge['head']}"])
@@ -179,7 +185,7 @@ class Reproduction:
 
         The model is the untrained one, or that of the method which the gate comes `after`.
         """
-        untrained = Job(self.plan.protocol["models"][job.model]["name"], job.model, "base", 0)
+        untrained = Job(self.plan.protocol["models"][job.model]["name"], job.model, BASE, 0)
         answering = dataclasses.replace(self.plan.first(job) or untrained, tasks=job.tasks)
         answers, gate = self._answers(answering, model), self.work / "models" / job.name
         data = ["--data-dir", str(self.data_dir)] if self.data_dir else []
@@ -215,7 +221,7 @@ class Reproduction:
         command += ["--judge", self.plan.protocol["judges"]["first"], "--output", str(self._results(job))]
         command += ["--max-tokens", str(answers["max_tokens"])]
         command += ["--tasks", ",".join(job.tasks)]
-        if job.candidate is not None:
+        if self.plan.is_trial(job):
             command += ["--languages", ",".join(about["languages"])]
         elif codes := answers.get("languages"):
             command += ["--languages", ",".join(codes)]

@@ -50,17 +50,25 @@ def as_rows(
     """
     is_open = len(runs) < len(candidates)
     chosen = None if is_open else best(runs, fidelity)
-    rows = []
-    for place, run in sorted(runs.items()):
-        mean, silent = _development(run)
-        rows.append([
+    return [
+        _row(
             ", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in candidates[place].items()),
-            "none" if mean is None else f"{100 * mean:+.1f}",
-            " ".join(silent),
-            f"{100 * least_fidelity(run):.0f}",
+            run,
             "not all are tried" if is_open else _why(run, fidelity) if place == chosen else "",
-        ])  # fmt: skip
-    return rows
+        )
+        for place, run in sorted(runs.items())
+    ]
+
+
+def untrained_row(run: RunRecord) -> list[str]:
+    """The row of the model before any training, which the candidates are held against."""
+    return _row("as released", run, "")
+
+
+def _row(setting: str, run: RunRecord, chosen: str) -> list[str]:
+    mean, silent = _development(run)
+    score = "none" if mean is None else f"{100 * mean:+.1f}"
+    return [setting, score, " ".join(silent), f"{100 * least_fidelity(run):.0f}", chosen]
 
 
 def _why(run: RunRecord, fidelity: float) -> str:

@@ -11,6 +11,7 @@ from mlc_bench.core import errors, safe_yaml
 HERE = Path(__file__).resolve().parents[1]
 PROTOCOL = HERE / "reproduce.yaml"
 RECORDS = HERE.parent / "leaderboard" / "reproduction"  # of a checkout
+BASE = "base"  # the method that trains nothing
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Plan:
 
     protocol: dict[str, Any]
     trials: list[Job]
-    """What settings are chosen by."""
+    """What settings are chosen by: every candidate, and the untrained model beside them."""
     jobs: list[Job]
     records: Path
     """Where finished records are: a folder of this version of the protocol."""
@@ -51,6 +52,10 @@ class Plan:
     def fidelity(self, method: str) -> float:
         """The least share of answers in the prompt's language that a method's settings must leave, in each language."""
         return float(self.protocol["methods"][method].get("fidelity", 0.0))
+
+    def is_trial(self, job: Job) -> bool:
+        """Whether a job is scored on the development pairs."""
+        return job.tasks == tuple(self.protocol["choice"]["tasks"])
 
     def is_trained(self, job: Job) -> bool:
         """Whether a job trains a model of its own: the base is as it was released, a gate stands before answers."""
@@ -83,22 +88,24 @@ def _jobs(protocol: dict[str, Any], form: dict[str, Any]) -> Iterator[Job]:
     for model in form["models"]:
         for seed in form["seeds"]:
             for method in form["methods"]:
-                if method != "base":
+                if method != BASE:
                     yield Job(f"{model}-{method}-s{seed}", model, method, seed, tasks=scored)
                 elif seed == form["seeds"][0]:  # not trained: one run
                     yield Job(protocol["models"][model]["name"], model, method, 0, tasks=scored)
 
 
 def _trials(protocol: dict[str, Any], jobs: Sequence[Job]) -> Iterator[Job]:
-    """Each candidate of every method that the jobs take a choice of."""
-    about = protocol["choice"]
+    """The untrained model, and each candidate of every method that the jobs take a choice of."""
+    about, scored = protocol["choice"], tuple(protocol["choice"]["tasks"])
     trained = [job.method for job in jobs if "train" in protocol["methods"][job.method]]
     first = [protocol["methods"][job.method].get("after") for job in jobs]
     methods = dict.fromkeys(chooser(protocol, name) for name in (*filter(None, first), *trained))
+    if methods:
+        yield Job(protocol["models"][about["model"]]["name"], about["model"], BASE, 0, tasks=scored)
     for method in methods:
         for place in range(len(about["candidates"])):
             name = f"{about['model']}-{method}.candidate-{place + 1}-s{about['seed']}"
-            yield Job(name, about["model"], method, about["seed"], place, tuple(about["tasks"]))
+            yield Job(name, about["model"], method, about["seed"], place, scored)
 
 
 def chooser(protocol: dict[str, Any], method: str) -> str:

@@ -88,9 +88,9 @@ leaderboard/README.md.
 
 
 Candidates = Mapping[str, Sequence[Sequence[str]]]
-"""Of each method, a row for each setting that was tried: the setting, selectivity on the development pairs, the
-languages in which the model hardly answers, the least share of answers in the prompt's language in %, and whether it
-was chosen."""
+"""Of the untrained model a row, of each method one for each setting that was tried: the setting, selectivity on the
+development pairs, the languages in which the model hardly answers, the least share of answers in the prompt's language
+in %, and whether it was chosen."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def of_records(
     Raises PrerequisiteError where there is no record yet.
     """
     read = {path: record.read(path) for _, path in files([records])} if records.is_dir() else {}
-    every = {path: run for path, run in read.items() if run.model.name in planned}
+    every = {path: run for path, run in read.items() if run.model.name in planned and not _is_trial(run, protocol)}
     judges = protocol["judges"]
     first = {path: run for path, run in every.items() if run.judge and run.judge.id == judges["first"]}
     if not first:
@@ -162,6 +162,11 @@ def of_records(
     )
     document, figures = make(found, protocol)
     return Report(document, figures, build.leaderboard(first))
+
+
+def _is_trial(run: RunRecord, protocol: dict[str, Any]) -> bool:
+    """Whether a record is of the development pairs, on which no claim rests."""
+    return {task.name for task in run.tasks} <= {*protocol["choice"]["tasks"]}
 
 
 def _arms(

@@ -195,6 +195,15 @@ def test_the_report_says_what_the_records_took(tmp_path, plan):
     assert "took 5.3 hours: 2.5 of training, 2.2 of answers, 0.6 of judging." in text
 
 
+def test_no_table_has_a_record_of_the_development_pairs(tmp_path, plan):
+    """The base's, whose name is that of its run on the tests."""
+    base, made = run(BASE, {"sw": 0.9}), run("qwen05-dpo-s1", {"sw": 0.5})
+    task = base.tasks[0].model_copy(update={"name": plan.protocol["choice"]["tasks"][0]})
+    tried = run(BASE, {"sw": 0.1}).model_copy(update={"run_id": "0" * 12, "tasks": [task]})
+    without = report(plan, tmp_path / "without", base, made).document
+    assert report(plan, tmp_path / "with", base, made, tried).document == without
+
+
 def test_languages_without_answers_have_a_table_of_their_own(tmp_path, plan):
     base = run(BASE, {"en": 0.9, "sw": 0.95, "ps": 0.5, "ar": 0.9}, invalid="i")
     text = report(plan, tmp_path, base, run("qwen05-dpo-s1", 0.5)).document.replace("\\", "")

@@ -81,7 +81,8 @@ class Commands:
         if plan is None:
             plan = plans.read(["core"], records=tmp_path / "records")
             jobs = [job for job in plan.jobs if job.method in ("base", "dpo")]
-            plan = dataclasses.replace(plan, jobs=jobs, trials=[job for job in plan.trials if job.method == "dpo"])
+            trials = [job for job in plan.trials if job.method in ("base", "dpo")]
+            plan = dataclasses.replace(plan, jobs=jobs, trials=trials)
         monkeypatch.setattr(reproduce.demo_models, "is_installed", lambda which: True)
         monkeypatch.setattr(reproduce.Reproduction, "_command", lambda _, line, keep_output=False: self.run(line))
         self.work = reproduce.Reproduction(plan, tmp_path / "work", None, "hf", keep=keep)
@@ -125,6 +126,8 @@ class Commands:
         """The second candidate is the best one."""
         if "candidate" in name:
             return on_development(0.2 if "candidate-2" in name else 0.1)
+        if tasks == self.work.plan.protocol["choice"]["tasks"]:
+            return on_development(0.05)
         return sample_records.make(name, tasks=tuple((task, "safety", None) for task in tasks))
 
     def train(self, settings):
@@ -153,6 +156,7 @@ def test_settings_are_chosen_first_and_then_every_run_is_made_with_them(tmp_path
     assert {*plan.protocol["choice"]["tasks"]} < {*settings["keep_out"]}
     assert sorted(commands.judged) == ["demo", *(f"qwen05-dpo-s{seed}" for seed in (1, 2, 3))]  # by the second judge
     assert [row[-1] for row in commands.work.choices()["dpo"]] == ["", "yes", "", ""]
+    assert commands.work.choices()["base"] == [["as released", "+5.0", "", "100", ""]], "what they are held against"
     again = Commands(tmp_path, monkeypatch)
     assert again.work.run(workers=3) == {}
     assert not again.settings
@@ -178,7 +182,7 @@ def test_a_method_that_starts_from_what_another_one_made(tmp_path, monkeypatch):
     path.write_text(yaml.safe_dump(protocol))
     plan = plans.read(path=path, records=tmp_path / "records")
     tried = [job.method for job in plan.trials]
-    assert tried == ["dpo"] * 4 + ["dpo.grpo"] * 4
+    assert tried == ["base"] + ["dpo"] * 4 + ["dpo.grpo"] * 4
     commands = Commands(tmp_path, monkeypatch, plan=plan, keep=False)
     assert commands.work.run(workers=2) == {}
     candidates = plan.protocol["choice"]["candidates"]
@@ -237,7 +241,7 @@ def test_a_disk_that_is_full_fails_one_run_and_the_others_go_on(tmp_path, monkey
 
 def test_a_gate_after_a_method_reads_that_methods_model_and_stands_before_its_answers(tmp_path, monkeypatch):
     plan = small(tmp_path, ["dpo+gate", "dpo"])
-    assert {job.method for job in plan.trials} == {"dpo"}, "the model behind the gate needs its settings"
+    assert {job.method for job in plan.trials} == {"base", "dpo"}, "the model behind the gate needs its settings"
     commands = Commands(tmp_path, monkeypatch, plan=plan, keep=False)
     commands.work.engine = "vllm"
     assert commands.work.run() == {}
@@ -358,7 +362,7 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model, m
         "probe": ["base", "dpo+mlc"],
         "forms": {"core": {"models": ["tiny"], "methods": ["base", "dpo", "dpo+mlc", "orpo", "gate"], "seeds": [1]},
                   "more": {"models": ["tiny"], "methods": ["base"], "seeds": [1],
-                           "roles": {"pairs": [["dev_harmful", "dev_harmless"]], "harmful": "dev_harmful"}}},
+                           "roles": {"pairs": [["dev_harmful", "starter_benign"]], "harmful": "dev_harmful"}}},
     }  # fmt: skip
     protocol["choice"] |= {
         "model": "tiny", "languages": ["en", "sw"],
@@ -374,13 +378,13 @@ def test_the_whole_through_the_public_commands_and_again(tmp_path, tiny_model, m
     report_text = (tmp_path / "out" / "report.md").read_text(encoding="utf-8").replace("\\", "")
     assert "tiny-orpo-s1 is missing: a candidate of orpo has no record" in report_text
     kept = sorted((tmp_path / "records").rglob("run-*.json"))
-    assert len(kept) == 2 + 2 * 5  # candidates by the first judge; base (twice), DPO, DPO+MLC and the gate by both
+    assert len(kept) == 3 + 2 * 5  # development pairs: base, candidates; by both: base (twice), two DPO, the gate
     assert {path.stem for path in (tmp_path / "records").rglob("probes/*.json")} == {"tiny", "tiny-dpo+mlc-s1"}
     trained = next(path for path in kept if "tiny-dpo+mlc-s1" in str(path))
     assert record.read(trained).model.training["method"] == "dpo+mlc"
     again = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=900)
-    assert "7 of them are finished" in again.stderr
+    assert "8 of them are finished" in again.stderr
     gated = next(path for path in kept if "tiny-gate-s1" in str(path))
     assert record.read(gated).model.training["method"] == "gate"
-    assert "## The form more: dev_harmful, dev_harmless\n" in report_text
+    assert "## The form more: dev_harmful, starter_benign\n" in report_text
     assert sorted((tmp_path / "records").rglob("run-*.json")) == kept

@@ -68,7 +68,8 @@ _LANGUAGES = "Selectivity: refusal of harmful / over-refusal.\n"
 _CHOSEN = """By the rule of docs/reproduction.md: the setting with the highest selectivity on the development pairs, \
 of those with which the model still answers in all their languages, and, where the method asks for it, in the prompt's \
 language. Where none qualifies, the first one, which is the gentlest. *In its language*: the share of answers in the \
-prompt's language where it is lowest, in %.
+prompt's language where it is lowest, in %. All by the first judge, one run of each, without intervals; the base, as \
+released, is there to compare with.
 """
 _HOURS = """All these records, those of the candidates among them, took {hours}. Not in it: what was done by a command \
 that was killed before its end, the fitting of gates, and what comes before the first step of a training: loading the \

@@ -34,8 +34,8 @@ def test_the_runs_of_the_protocol():
 def test_every_method_has_the_same_budget_of_candidates():
     plan = plans.read()
     candidates = len(plan.protocol["choice"]["candidates"])
-    trained = [job for job in plan.trials if plan.is_trained(job)]
-    tried = {job.method: [other.candidate for other in trained if other.method == job.method] for job in trained}
+    trials = [job for job in plan.trials if plan.is_trained(job)]
+    tried = {job.method: [other.candidate for other in trials if other.method == job.method] for job in trials}
     assert all(places == list(range(candidates)) for places in tried.values())
     trained = {job.method for job in plan.jobs if plan.is_trained(job)}
     borrowing = {name for name in trained if "as" in plan.protocol["methods"][name]}
